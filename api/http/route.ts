@@ -50,6 +50,8 @@ export interface DocumentedReply {
   readonly schema?: z.ZodType;
   /** @default application/json if there is a schema */
   readonly mediaType?: string;
+  /** Of a stream: the schema of one event. */
+  readonly event?: z.ZodType;
   /** For an answer that no recorded run has, because something must be broken for it. */
   readonly example?: unknown;
 }

@@ -7,6 +7,7 @@ import type { Route } from '../http/route.ts';
 import { Problem } from '../schemas/problem.ts';
 import type { Example } from './examples.ts';
 import { OperationExamples } from './openapi-examples.ts';
+import { stateDefaults } from './stated-defaults.ts';
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 type PathItem = NonNullable<OpenApiDocument['paths']>[string];
@@ -54,7 +55,12 @@ const TAGS = [
   { name: 'Key packages', description: 'What others need to add your device to a group' },
   { name: 'Commits', description: 'Changes of the group: each accepted commit begins a new epoch' },
   { name: 'Welcomes', description: 'How a device joins a group that it was added to' },
-  { name: 'Messages', description: 'Send, read, and follow the log' },
+  { name: 'Messages', description: 'Send and read' },
+  {
+    name: 'Streams',
+    description:
+      'Follow the log, and all that concerns you, live. These answers do not end: a generated client must not await them, so leave this group out of it and read the stream with a library for server-sent events',
+  },
   { name: 'Unread', description: 'Read positions and unread counts' },
   { name: 'Members', description: 'Who is in a conversation, and who may do what' },
   { name: 'Consent', description: 'Who may invite you' },
@@ -93,7 +99,12 @@ export function openApiDocument(routes: readonly Route[], version: string, run: 
       'An access token of the configured identity provider. By default the claim `sub` is the user, `device` the device, and `scope` of operators contains `operator`; other claims can be configured.',
   });
   for (const route of routes) registry.registerPath(pathOf(route, examples));
-  const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  const events = routes.flatMap(({ replies }) =>
+    Object.values(replies).flatMap(({ event }) =>
+      event === undefined ? [] : [{ type: 'schema' as const, schema: event }],
+    ),
+  );
+  const document = new OpenApiGeneratorV31([...events, ...registry.definitions]).generateDocument({
     openapi: '3.1.0',
     info: {
       title: 'Parley',
@@ -105,6 +116,7 @@ export function openApiDocument(routes: readonly Route[], version: string, run: 
     tags: TAGS,
   });
   for (const path of Object.values(document.paths ?? {})) giveParametersExamples(path, examples);
+  stateDefaults(document);
   return document;
 }
 
@@ -119,13 +131,15 @@ function giveParametersExamples(path: PathItem, examples: OperationExamples): vo
 }
 
 function pathOf(route: Route, examples: OperationExamples): RouteConfig {
-  const { method, path, name, tag, summary, description, access = 'user', params, query, body } = route;
+  const { method, path, name, tag, summary, description, access = 'user', isStream, params, query, body } = route;
   return {
     method,
     path,
     operationId: name,
     tags: [tag],
     summary,
+    // A generated client must not wait for the end of the answer.
+    ...(isStream === true ? { 'x-stream': 'server-sent-events' } : {}),
     ...(description === undefined ? {} : { description }),
     security: access === 'public' ? [] : [{ [BEARER]: [] }],
     request: {
@@ -155,11 +169,13 @@ function isNeeded(body: z.ZodType): boolean {
 
 function repliesOf({ name, replies, access }: Route, examples: OperationExamples): RouteConfig['responses'] {
   const entries = Object.entries(replies).map(
-    ([status, { description, schema, mediaType = 'application/json', example }]) => {
+    ([status, { description, schema, event, mediaType = 'application/json', example }]) => {
       const hasContent = schema !== undefined || mediaType !== 'application/json';
       const content = {
         [mediaType]: {
-          schema: schema ?? z.string(),
+          schema: schema ?? z.string().meta({ description }),
+          // A keyword of OpenAPI 3.2, which this version only knows with a prefix.
+          ...(event === undefined ? {} : { 'x-itemSchema': referenceTo(event) }),
           ...(example === undefined ? {} : { example }),
           ...examples.ofAnswer(name, status),
         },
@@ -169,6 +185,16 @@ function repliesOf({ name, replies, access }: Route, examples: OperationExamples
     },
   );
   return Object.fromEntries(entries);
+}
+
+function nameOf(schema: z.ZodType): string {
+  const { id } = schema.meta() ?? {};
+  if (id === undefined) throw new Error('a schema that is referred to by name has an id');
+  return id;
+}
+
+function referenceTo(schema: z.ZodType): { $ref: string } {
+  return { $ref: `#/components/schemas/${nameOf(schema)}` };
 }
 
 function headersOf(names: readonly (keyof typeof HEADERS)[]): Record<string, { $ref: string }> {

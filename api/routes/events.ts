@@ -59,7 +59,7 @@ export function eventRoutes({
     method: 'get',
     path: '/v1/conversations/{id}/events',
     name: 'streamEvents',
-    tag: 'Messages',
+    tag: 'Streams',
     summary: 'Follow the log',
     description: [
       'Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the position of the entry. `event: signal` {data, sender?} is a signal of a member (`POST .../signals`): it is no part of the log, and may not come at all. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.',
@@ -70,7 +70,7 @@ export function eventRoutes({
     params: ConversationParams,
     query: EventsQuery,
     isStream: true,
-    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: ConversationStreamEvent } },
+    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', event: ConversationStreamEvent } },
     problems: ['not-found', 'log-restarted', 'rate-limited', 'overloaded'],
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? { seq: 0 };
@@ -84,7 +84,7 @@ export function eventRoutes({
     method: 'get',
     path: '/v1/events',
     name: 'streamAccountEvents',
-    tag: 'Messages',
+    tag: 'Streams',
     summary: 'Follow all your conversations',
     description: [
       'Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.',
@@ -96,7 +96,7 @@ export function eventRoutes({
     ].join('\n\n'),
     query: AccountEventsQuery,
     isStream: true,
-    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: AccountStreamEvent } },
+    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', event: AccountStreamEvent } },
     problems: ['rate-limited', 'overloaded'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;

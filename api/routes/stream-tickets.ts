@@ -13,7 +13,7 @@ export function streamTicketRoutes(deps: {
     method: 'post',
     path: '/v1/stream-tickets',
     name: 'makeStreamTicket',
-    tag: 'Messages',
+    tag: 'Streams',
     summary: 'Get a ticket for a stream',
     description:
       "A browser's EventSource cannot send a token, so it opens a stream with `?ticket=`. The ticket is good for this one stream, with the rights of the calling user and device. It must be used before `expiresAt`, within 30 seconds. After that it opens only the same stream again, as often as EventSource connects again, until the token expires with which it was made; each time the older connection ends. A ticket is a secret: keep query strings of streams out of the logs of proxies.",

@@ -39,8 +39,36 @@ export const Bytes = z
   })
   .meta({ type: 'string', contentEncoding: 'base64', minLength: 4, example: 'AAEAAg==' });
 
+/** Ids in answers: they were checked when they came. */
+export const ConversationId = z.string().meta({
+  description: 'Conversation id: base64url (no padding) of the MLS group_id',
+  example: 'q83vEjRWeJASNFZ4kBI0Vg',
+});
+export const UserId = z.string().meta({ description: 'User id', example: 'did:example:alice' });
+export const DeviceId = z.string().meta({ description: 'Device id', example: 'phone' });
+export const OperationId = z.string().meta({
+  description: 'Id that its sender gave the operation, or that the service made for it',
+  example: 'example-1',
+});
+/** Numbers of things in answers. */
+export const MemberCount = z.number().int().meta({ description: 'Number of members' });
+export const UnreadCount = z
+  .number()
+  .int()
+  .meta({ description: 'Application messages of others after the read position, and explicit increments' });
+export const Protocol = z.enum(['mls', 'opaque']).meta({
+  description: '`mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol',
+});
+export const MemberRole = z.enum(['admin', 'member']).meta({ description: 'Role in the conversation' });
+
 /** Bytes in an answer. */
 export const Base64 = z.base64().meta({ type: 'string', contentEncoding: 'base64' });
+/** What MLS messages are in, in requests and answers. */
+export const MLS_BYTES = {
+  commit: 'The commit, an MLSMessage (RFC 9420 §12.4)',
+  welcome: 'The Welcome for the new members, an MLSMessage (RFC 9420 §12.4.3.1)',
+  groupInfo: 'The GroupInfo of the epoch that begins, an MLSMessage (RFC 9420 §12.4.3)',
+} as const;
 export const Sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
@@ -87,7 +115,7 @@ export const OperationIdInput = parsed(
     example: 'example-1',
   },
 );
-export const UserIds = z.array(UserIdInput).max(MAX_MEMBERS_LIMIT);
+export const UserIds = z.array(UserIdInput).max(MAX_MEMBERS_LIMIT).meta({ description: 'User ids' });
 
 export const Epoch = z.number().int().min(0).max(MAX_SAFE_EPOCH).meta({ description: 'MLS epoch' });
 /** An epoch in a request. An epoch that no conversation can reach passes here, and is refused later with `epoch-ahead`. */
@@ -117,8 +145,14 @@ export function wholeNumber(min: number, max: number): z.ZodType<number, string>
 export const Limit = wholeNumber(1, MAX_PAGE)
   .optional()
   .transform((limit = DEFAULT_PAGE) => limit)
-  .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
-export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
+  .meta({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_PAGE,
+    default: DEFAULT_PAGE,
+    description: 'The greatest number of elements of the answer',
+  });
+export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH).meta({ description: 'Position in the log' });
 
 /** A position or a plain seq, as text: in queries, headers and bodies. */
 export const PositionText = parsed(
@@ -203,5 +237,8 @@ export const ConversationsPageQuery = z.strictObject({ cursor: cursorOf(parseCon
 export const UsersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
 export const ConversationParams = z.object({ id: ConversationIdInput });
 export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
-export const EntryParams = z.object({ id: ConversationIdInput, seq: wholeNumber(1, MAX_SAFE_EPOCH) });
-export const EmptyBody = z.strictObject({});
+export const EntryParams = z.object({
+  id: ConversationIdInput,
+  seq: wholeNumber(1, MAX_SAFE_EPOCH).meta({ description: 'Position of the entry in the log' }),
+});
+export const EmptyBody = z.strictObject({}).meta({ id: 'Nothing', description: 'No field is known' });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CONSENT_MODES } from '../../domain/consent.ts';
-import { Next, Time } from './common.ts';
+import { Next, Time, UserId } from './common.ts';
 
 export const Consent = z
   .strictObject({
@@ -9,17 +9,24 @@ export const Consent = z
         'Who may invite you. `anyone`; `contacts`: users who are in a conversation with you now; `nobody`. Others have to ask, and you answer',
     }),
   })
-  .meta({ id: 'Consent' });
+  .meta({ id: 'Consent', description: 'Who may invite the user' });
 
 export const ConsentRequestList = z
   .object({
-    requests: z.array(z.object({ user: z.string().meta({ description: 'Who wants to invite you' }), at: Time })),
+    requests: z
+      .array(
+        z.object({
+          user: UserId.meta({ description: 'Who wants to invite you' }),
+          at: Time.meta({ description: 'When it asked last' }),
+        }),
+      )
+      .meta({ description: 'Users who wait for an answer' }),
     next: Next,
   })
-  .meta({ id: 'ConsentRequestList' });
+  .meta({ id: 'ConsentRequestList', description: 'A page of the users who want to invite you' });
 
 export const ConsentAnswer = z
   .strictObject({
     accept: z.boolean().meta({ description: 'Whether the user may invite you from now on' }),
   })
-  .meta({ id: 'ConsentAnswer' });
+  .meta({ id: 'ConsentAnswer', description: 'The answer to a user who wants to invite you' });

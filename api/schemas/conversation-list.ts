@@ -68,11 +68,11 @@ export const ListedConversation = z
     }),
     successor: z.string().optional().meta({ description: 'The conversation that replaced this one after a reset' }),
   })
-  .meta({ id: 'ListedConversation' });
+  .meta({ id: 'ListedConversation', description: 'A conversation in the list of the caller' });
 
 export const ConversationList = z
   .object({
-    conversations: z.array(ListedConversation),
+    conversations: z.array(ListedConversation).meta({ description: 'In order of id' }),
     next: Next,
     changedSince: z.string().optional().meta({
       description: 'On the last page of a list with `changedSince`: what to ask for next time',
@@ -86,4 +86,4 @@ export const ConversationList = z
         'This page begins a list of everything, also if you asked for changes: the service was restored to an earlier state, say. Forget the pages before it',
     }),
   })
-  .meta({ id: 'ConversationList' });
+  .meta({ id: 'ConversationList', description: 'A page of the conversations of the caller' });

@@ -5,25 +5,35 @@ import {
   Chain,
   Epoch,
   EpochInput,
+  MLS_BYTES,
+  MemberRole,
   Next,
   OperationIdInput,
   Seq,
   Sha256,
   StatedPosition,
   Time,
+  UserId,
   UserIds,
 } from './common.ts';
 
 export const MemberList = z
   .object({
-    members: z.array(
-      z.object({ user: z.string(), role: z.enum(['admin', 'member']), joinedSeq: Seq, joinedEpoch: Epoch }),
-    ),
+    members: z
+      .array(
+        z.object({
+          user: UserId,
+          role: MemberRole,
+          joinedSeq: Seq.meta({ description: 'The entry with which it joined last; 0 = with the creation' }),
+          joinedEpoch: Epoch.meta({ description: 'The epoch that began with it' }),
+        }),
+      )
+      .meta({ description: 'In order of user id' }),
     leaving: z.array(z.string()).meta({ description: 'Users who left, and whom no commit has removed yet' }),
     leavingLeaves: z
       .array(
         z.object({
-          user: z.string(),
+          user: UserId,
           leaf: Base64.meta({ description: 'SHA-256 of the signature key of the leaf' }),
         }),
       )
@@ -34,14 +44,14 @@ export const MemberList = z
       }),
     next: Next,
   })
-  .meta({ id: 'MemberList' });
+  .meta({ id: 'MemberList', description: 'A page of the members' });
 
 export const AddMembers = z
   .strictObject({
-    users: UserIds.min(1),
-    commit: Bytes.optional(),
-    welcome: Bytes.optional(),
-    groupInfo: Bytes.optional(),
+    users: UserIds.min(1).meta({ description: 'Users who become members' }),
+    commit: Bytes.optional().meta({ description: MLS_BYTES.commit }),
+    welcome: Bytes.optional().meta({ description: MLS_BYTES.welcome }),
+    groupInfo: Bytes.optional().meta({ description: MLS_BYTES.groupInfo }),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
     position: StatedPosition,
@@ -53,8 +63,8 @@ export const AddMembers = z
 
 export const RemoveMember = z
   .strictObject({
-    commit: Bytes.optional(),
-    groupInfo: Bytes.optional(),
+    commit: Bytes.optional().meta({ description: MLS_BYTES.commit }),
+    groupInfo: Bytes.optional().meta({ description: MLS_BYTES.groupInfo }),
     proposal: Bytes.optional().meta({ description: 'Only to leave: the Remove proposal for your own leaf' }),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
@@ -66,23 +76,31 @@ export const MembersChanged = z
   .object({ epoch: Epoch, seq: Seq })
   .meta({ id: 'MembersChanged', description: 'The epoch after the change, and the seq of its entry' });
 
-export const RoleInput = z.strictObject({ role: z.enum(['admin', 'member']) }).meta({ id: 'RoleChange' });
-export const Role = z.object({ user: z.string(), role: z.enum(['admin', 'member']) }).meta({ id: 'Role' });
+export const RoleInput = z
+  .strictObject({ role: MemberRole })
+  .meta({ id: 'RoleChange', description: 'The role that a member gets' });
+export const Role = z
+  .object({ user: UserId, role: MemberRole })
+  .meta({ id: 'Role', description: 'The role of a member' });
 
 export const BarChanged = z
   .object({
-    user: z.string(),
+    user: UserId,
     barred: z.boolean().meta({ description: 'Whether the user cannot come back by itself' }),
   })
-  .meta({ id: 'BarChanged' });
+  .meta({ id: 'BarChanged', description: 'Whether a user is barred now' });
 
 export const CommitBundle = z
   .strictObject({
-    commit: Bytes,
-    adds: UserIds.default([]),
-    removes: UserIds.default([]),
-    welcome: Bytes.optional(),
-    groupInfo: Bytes.optional(),
+    commit: Bytes.meta({ description: MLS_BYTES.commit }),
+    adds: UserIds.default([]).meta({
+      description: 'Users of whom the commit adds devices. One may be a member already, who gets further devices',
+    }),
+    removes: UserIds.default([]).meta({ description: 'Users of whom the commit removes all devices' }),
+    welcome: Bytes.optional().meta({ description: `${MLS_BYTES.welcome}. Required if the commit adds devices` }),
+    groupInfo: Bytes.optional().meta({
+      description: `${MLS_BYTES.groupInfo}. Required unless the policy says otherwise`,
+    }),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
     position: StatedPosition,
@@ -93,5 +111,11 @@ export const CommitBundle = z
   });
 
 export const CommitAccepted = z
-  .object({ seq: Seq, epoch: Epoch, sha256: Sha256, at: Time, chain: Chain })
-  .meta({ id: 'CommitAccepted', description: '`epoch` is the new epoch' });
+  .object({
+    seq: Seq,
+    epoch: Epoch.meta({ description: 'The new epoch' }),
+    sha256: Sha256,
+    at: Time.meta({ description: 'When it was accepted' }),
+    chain: Chain,
+  })
+  .meta({ id: 'CommitAccepted', description: 'Where the commit stands in the log' });

@@ -11,6 +11,7 @@ import {
   EpochInput,
   Limit,
   Next,
+  OperationId,
   OperationIdInput,
   Seq,
   PositionAnswer,
@@ -20,6 +21,7 @@ import {
   Sha256,
   StatedPosition,
   Time,
+  UnreadCount,
   cursorOf,
 } from './common.ts';
 import { Problem } from './problem.ts';
@@ -31,7 +33,9 @@ const SECRET_BYTES = { least: 16, most: 256 };
 export const Message = z
   .strictObject({
     id: OperationIdInput,
-    ciphertext: Bytes,
+    ciphertext: Bytes.meta({
+      description: 'The message. In `mls` an MLSMessage with an application message or a proposal',
+    }),
     epoch: EpochInput.optional(),
     position: StatedPosition,
     push: z.enum(PUSH_LEVELS).default('normal').meta({
@@ -47,21 +51,36 @@ export const Message = z
   .meta({ id: 'Message', description: 'An application message or a proposal. A commit is refused here' });
 
 export const MessageListInput = z
-  .strictObject({ messages: z.array(Message).min(1).max(MAX_MESSAGES_PER_REQUEST) })
+  .strictObject({
+    messages: z.array(Message).min(1).max(MAX_MESSAGES_PER_REQUEST).meta({ description: 'In the order of the log' }),
+  })
   .meta({ id: 'Messages', description: 'The messages are decided in this order, each on its own' });
 
-export const MessageInput = z.union([Message, MessageListInput]);
+export const MessageInput = z
+  .union([Message, MessageListInput])
+  .meta({ id: 'MessageOrMessages', description: 'One message, or a list of them' });
 
 export const SendResult = z
-  .object({ id: z.string(), seq: Seq, epoch: Epoch, status: z.enum(['accepted', 'duplicate']), chain: Chain })
-  .meta({ id: 'SendResult' });
+  .object({
+    id: OperationId,
+    seq: Seq,
+    epoch: Epoch,
+    status: z
+      .enum(['accepted', 'duplicate'])
+      .meta({ description: '`duplicate`: the same message was accepted before, at this `seq`' }),
+    chain: Chain,
+  })
+  .meta({ id: 'SendResult', description: 'Where an accepted message stands in the log' });
 
-export const SendResults = z.object({ results: z.array(z.union([SendResult, Problem])) }).meta({
-  id: 'SendResults',
-  description: 'One result for each message, in their order. A refused message has its `id` and a problem',
-});
+export const SendResults = z
+  .object({
+    results: z
+      .array(z.union([SendResult, Problem]))
+      .meta({ description: 'One for each message, in their order. A refused message has its `id` and a problem' }),
+  })
+  .meta({ id: 'SendResults', description: 'What became of the messages of a list' });
 
-export const Kind = z.enum(['application', 'commit', 'proposal']);
+export const Kind = z.enum(['application', 'commit', 'proposal']).meta({ description: 'What the entry is' });
 
 export const EntriesQuery = z.strictObject({
   after: PositionText.default({ seq: 0 }).meta({
@@ -72,41 +91,69 @@ export const EntriesQuery = z.strictObject({
     description: 'Entries after this position, or after this seq',
   }),
   limit: Limit,
-  kind: Kind.optional(),
+  kind: Kind.optional().meta({ description: 'Only entries of this kind' }),
   id: OperationIdInput.optional().meta({ description: 'Only the entry with this id' }),
 });
 
-export const Entry = z
+/** What all entries have. Where retention took an entry, little of it is left. */
+const entryFacts = {
+  seq: Seq,
+  id: OperationId.optional().meta({
+    description: 'Id that its sender gave the operation. Absent where retention took the entry',
+  }),
+  epoch: Epoch.meta({ description: 'Epoch in its frame: of a commit the epoch that it ends' }),
+  ciphertext: Base64.optional().meta({ description: 'The bytes as they were sent. Absent where they were deleted' }),
+  at: Time.optional().meta({ description: 'When it was accepted. Absent where retention took the entry' }),
+  expired: z.literal(true).optional().meta({ description: 'Retention deleted the ciphertext' }),
+  sha256: Sha256.optional().meta({
+    description: 'Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex',
+  }),
+  chain: Chain,
+  chainBefore: ChainBefore,
+};
+const Sender = z.string().optional();
+
+export const ApplicationEntry = z
   .object({
-    seq: Seq,
-    kind: Kind,
-    id: z.string().optional(),
-    epoch: Epoch,
-    ciphertext: Base64.optional(),
-    sender: z.string().optional().meta({ description: 'Absent for application messages of `mls` conversations' }),
-    at: Time.optional(),
-    expired: z.literal(true).optional().meta({ description: 'Retention deleted the ciphertext' }),
+    kind: z.literal('application').meta({ description: 'An application message' }),
+    ...entryFacts,
+    sender: Sender.meta({ description: 'User id of its sender. Only in `opaque` conversations' }),
     deleted: z.literal(true).optional().meta({ description: 'The sender or an admin deleted the ciphertext' }),
-    sha256: Sha256.optional().meta({
-      description: 'Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex',
-    }),
-    chain: Chain,
-    chainBefore: ChainBefore,
   })
-  .meta({ id: 'Entry' });
+  .meta({ id: 'ApplicationEntry', description: 'An application message in the log' });
+export const CommitEntry = z
+  .object({
+    kind: z.literal('commit').meta({ description: 'A commit' }),
+    ...entryFacts,
+    sender: Sender.meta({ description: 'User id of its sender. Absent where retention took the entry' }),
+  })
+  .meta({ id: 'CommitEntry', description: 'A commit in the log: the next epoch begins after it' });
+export const ProposalEntry = z
+  .object({
+    kind: z.literal('proposal').meta({ description: 'A proposal' }),
+    ...entryFacts,
+    sender: Sender.meta({
+      description: 'User id of its sender. Absent: it is a proposal of the service, or retention took it',
+    }),
+  })
+  .meta({ id: 'ProposalEntry', description: 'A proposal in the log, which a later commit of its epoch may take in' });
+
+export const Entry = z
+  .discriminatedUnion('kind', [ApplicationEntry, CommitEntry, ProposalEntry])
+  .meta({ id: 'Entry', description: 'One entry of the log of a conversation' });
 
 export const Entries = z
   .object({
-    entries: z.array(Entry),
+    entries: z.array(Entry).meta({ description: 'In order of `seq`, without a hole' }),
     next: Seq.optional().meta({ description: 'Value of `after` for the next page. Absent on the last page' }),
-    lastSeq: Seq,
+    lastSeq: Seq.meta({ description: 'The last entry that you may read' }),
     position: PositionAnswer.meta({ description: 'Where you are after this page' }),
     chainBefore: Chain.meta({
       description:
         'Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value',
     }),
   })
-  .meta({ id: 'Entries' });
+  .meta({ id: 'Entries', description: 'A page of the log' });
 
 export const DeleteMessage = z
   .strictObject({
@@ -120,9 +167,9 @@ export const DeleteMessage = z
         description: 'The secret whose SHA-256 is the `deleteHash` of the message. Absent: you delete as an admin',
       }),
   })
-  .meta({ id: 'DeleteMessage' });
+  .meta({ id: 'DeleteMessage', description: 'By which right you delete' });
 
-export const DeletedMessage = Entry.pick({
+export const DeletedMessage = ApplicationEntry.pick({
   seq: true,
   kind: true,
   epoch: true,
@@ -155,7 +202,7 @@ export const DeletionList = z
     deleted: z.array(Seq).meta({ description: 'Entries, in the order in which their bodies were deleted' }),
     next: Next,
   })
-  .meta({ id: 'DeletionList' });
+  .meta({ id: 'DeletionList', description: 'A page of the messages whose bodies were deleted' });
 
 export const ReadInput = z
   .strictObject({
@@ -168,8 +215,10 @@ export const ReadInput = z
     }),
   })
   .refine(({ seq, back }) => back === undefined || seq !== undefined, { error: 'back needs a seq', path: ['seq'] })
-  .meta({ id: 'ReadMark' });
-export const Unread = z.object({ unread: z.number().int() }).meta({ id: 'Unread' });
+  .meta({ id: 'ReadMark', description: 'How far the user has read, on all of its devices' });
+export const Unread = z
+  .object({ unread: UnreadCount })
+  .meta({ id: 'Unread', description: 'The count after the change' });
 
 export const UnreadTotals = z
   .object({
@@ -182,12 +231,17 @@ export const UnreadTotals = z
         description: `You have more than ${MAX_UNREAD_CONVERSATIONS} conversations: the newest are not counted`,
       }),
   })
-  .meta({ id: 'UnreadTotals' });
+  .meta({ id: 'UnreadTotals', description: 'For a badge over all conversations' });
 
 export const IncrementInput = z
-  .strictObject({ by: z.number().int().min(1).max(MAX_INCREMENT).default(1), id: OperationIdInput.optional() })
-  .meta({ id: 'UnreadIncrement' });
-export const Incremented = z.object({ id: z.string() }).meta({ id: 'Incremented' });
+  .strictObject({
+    by: z.number().int().min(1).max(MAX_INCREMENT).default(1).meta({ description: 'What is added to the count' }),
+    id: OperationIdInput.optional(),
+  })
+  .meta({ id: 'UnreadIncrement', description: 'An explicit increment of the unread count' });
+export const Incremented = z
+  .object({ id: OperationId })
+  .meta({ id: 'Incremented', description: 'The increment is stored, and counts soon' });
 
 export const EventsQuery = z.strictObject({
   after: z

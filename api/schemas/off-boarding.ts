@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OFF_BOARDING_REASONS } from '../../store/off-boarding/off-boardings.ts';
-import { Base64, DeviceIdInput, Time } from './common.ts';
+import { Base64, DeviceId, DeviceIdInput, Time, UserId } from './common.ts';
 
 const CipherSuite = z.coerce
   .number()
@@ -13,34 +13,35 @@ export const ExternalSenderQuery = z.object({ cipherSuite: CipherSuite });
 
 export const ExternalSender = z
   .object({
-    cipherSuite: z.number().int(),
+    cipherSuite: z.number().int().meta({ description: 'Number of the cipher suite (RFC 9420 §17.1)' }),
     externalSender: Base64.meta({
       description:
         'The ExternalSender (RFC 9420 §12.1.8.1): signature key and credential. One element of `external_senders`',
     }),
   })
-  .meta({ id: 'ExternalSender' });
+  .meta({ id: 'ExternalSender', description: 'How the service proposes removals in a group' });
 
 export const RotatedSenders = z
   .object({ retired: z.number().int().meta({ description: 'Number of keys that were replaced' }) })
-  .meta({ id: 'RotatedSenders' });
+  .meta({ id: 'RotatedSenders', description: 'The service signs with new keys' });
 
+const Why = z.enum(OFF_BOARDING_REASONS).meta({ description: 'Why; it stands in the audit trail' });
 const device = DeviceIdInput.optional().meta({ description: 'Only this device of the user. Absent = the whole user' });
 
 export const OffBoardingInput = z
-  .strictObject({ reason: z.enum(OFF_BOARDING_REASONS), device })
-  .meta({ id: 'OffBoardingInput' });
+  .strictObject({ reason: Why, device })
+  .meta({ id: 'OffBoardingInput', description: 'Whom to remove from everywhere, and why' });
 
 export const OffBoardingQuery = z.object({ device });
 
 export const OffBoarding = z
   .object({
-    user: z.string(),
-    device: z.string().optional(),
-    reason: z.enum(OFF_BOARDING_REASONS),
-    startedBy: z.string(),
-    startedAt: Time,
-    undoneAt: Time.optional(),
+    user: UserId,
+    device: DeviceId.optional().meta({ description: 'Only this device. Absent = the whole user' }),
+    reason: Why,
+    startedBy: z.string().meta({ description: 'User id of the operator' }),
+    startedAt: Time.meta({ description: 'When it began' }),
+    undoneAt: Time.optional().meta({ description: 'When it was taken back' }),
     state: z.enum(['working', 'waiting', 'done', 'undoing', 'undone']).meta({
       description:
         '`working`: conversations are being reached. `waiting`: all were, and some groups wait for a commit of a member. `done`: no group has a leaf any more',
@@ -49,4 +50,4 @@ export const OffBoarding = z
     done: z.number().int().meta({ description: 'Conversations whose groups have lost the leaves' }),
     waiting: z.number().int().meta({ description: 'Conversations that wait for a commit of a member' }),
   })
-  .meta({ id: 'OffBoarding' });
+  .meta({ id: 'OffBoarding', description: 'How far the removal of a user or a device is' });

@@ -10,12 +10,23 @@ import {
   MIN_MEMBERS_LIMIT,
 } from '../../domain/limits.ts';
 
-const Who = z.enum(['admin', 'member', 'nobody']);
+const WHO = ['admin', 'member', 'nobody'] as const;
+/** @param does what the rule is about */
+const who = (does: string): z.ZodEnum<{ admin: 'admin'; member: 'member'; nobody: 'nobody' }> =>
+  z.enum(WHO).meta({ description: `Who may ${does}. Default: \`member\`` });
 const LastAdmin = z.enum(['hand-over', 'refuse']).meta({
   description:
     'What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave',
 });
-const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
+const retentionDays = (what: string): z.ZodNumber =>
+  z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_RETENTION_DAYS)
+    .meta({ description: `Days after which the bytes of ${what} are deleted. Absent = never` });
+const RetentionDays = retentionDays('application messages');
+const CommitRetentionDays = retentionDays('commits and proposals');
 const AbandonedDays = z
   .number()
   .int()
@@ -39,13 +50,28 @@ const RemovalDeadlineHours = z.number().int().min(0).max(MAX_REMOVAL_HOURS).meta
 });
 
 const fields = {
-  whoMayAdd: Who,
-  whoMayRemove: Who,
-  whoMayPropose: Who,
-  externalJoin: z.enum(['nobody', 'member', 'request', 'anyone']),
-  groupInfo: z.enum(['required', 'optional']),
-  maxMembers: z.number().int().min(MIN_MEMBERS_LIMIT).max(MAX_MEMBERS_LIMIT),
-  epochWindow: z.number().int().min(0).max(MAX_EPOCH_WINDOW),
+  whoMayAdd: who('add users'),
+  whoMayRemove: who('remove others'),
+  whoMayPropose: who('send proposals'),
+  externalJoin: z.enum(['nobody', 'member', 'request', 'anyone']).meta({
+    description:
+      'Who may join by external commit. `member`: further devices of members, and members that join again. `request`: also, others may ask to join. `anyone`: everybody may join',
+  }),
+  groupInfo: z
+    .enum(['required', 'optional'])
+    .meta({ description: 'Whether a commit must come with the GroupInfo of the epoch that it begins' }),
+  maxMembers: z
+    .number()
+    .int()
+    .min(MIN_MEMBERS_LIMIT)
+    .max(MAX_MEMBERS_LIMIT)
+    .meta({ description: `The greatest number of members. Default: ${DEFAULT_MAX_MEMBERS}` }),
+  epochWindow: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_EPOCH_WINDOW)
+    .meta({ description: 'How many epochs behind the current one an application message may be' }),
 };
 
 export const Policy = z
@@ -54,20 +80,20 @@ export const Policy = z
     // Conversations of earlier versions do not have this field. They hand over.
     lastAdmin: LastAdmin.optional(),
     retentionDays: RetentionDays.optional(),
-    commitRetentionDays: RetentionDays.optional(),
+    commitRetentionDays: CommitRetentionDays.optional(),
     voteAfterHours: VoteAfterHours.optional(),
     removalDeadlineHours: RemovalDeadlineHours.optional(),
     whoMayDelete: WhoMayDelete.optional(),
     abandonedDays: AbandonedDays.optional(),
   })
-  .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
+  .meta({ id: 'Policy', description: 'Rules of a conversation' });
 
 const stated = z
   .strictObject({
     ...fields,
     lastAdmin: LastAdmin,
     retentionDays: RetentionDays,
-    commitRetentionDays: RetentionDays,
+    commitRetentionDays: CommitRetentionDays,
     voteAfterHours: VoteAfterHours,
     removalDeadlineHours: RemovalDeadlineHours,
     whoMayDelete: WhoMayDelete,
@@ -76,13 +102,19 @@ const stated = z
   .partial();
 
 /** Policy of a new conversation. Absent fields get their defaults. */
-export const PolicyInput = stated.meta({ id: 'PolicyInput' });
+export const PolicyInput = stated.meta({
+  id: 'PolicyInput',
+  description: 'Rules of a new conversation. What is left out has its default',
+});
 
 /** Changes of a policy. Absent fields stay as they are. `null` takes a number of days away. */
 export const PolicyChangeInput = stated
   .extend({
     retentionDays: RetentionDays.nullable().optional(),
-    commitRetentionDays: RetentionDays.nullable().optional(),
+    commitRetentionDays: CommitRetentionDays.nullable().optional(),
     abandonedDays: AbandonedDays.nullable().optional(),
   })
-  .meta({ id: 'PolicyChange' });
+  .meta({
+    id: 'PolicyChange',
+    description: 'Rules to change. What is left out stays; `null` takes a number of days away',
+  });

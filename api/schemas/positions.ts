@@ -34,7 +34,7 @@ export const PositionsInput = z
       example: { q83vEjRWeJASNFZ4kBI0Vg: '7.SnIKT3VOB9J7jEGM' },
     }),
   })
-  .meta({ id: 'Acknowledgement' });
+  .meta({ id: 'Acknowledgement', description: 'How far the device has processed its conversations' });
 
 /** What there is of a log that does not go on from a position. */
 const LogEnds = z.object({
@@ -51,14 +51,16 @@ export const PositionsAcknowledged = z
       example: {},
     }),
   })
-  .meta({ id: 'Positions' });
+  .meta({ id: 'Positions', description: 'What is stored now for the device' });
 
 export const ComparedPositions = z
-  .strictObject({ positions: z.array(PositionInput).min(1).max(MAX_COMPARED_POSITIONS) })
+  .strictObject({
+    positions: z.array(PositionInput).min(1).max(MAX_COMPARED_POSITIONS).meta({ description: 'In any order' }),
+  })
   .meta({ id: 'ComparedPositions', description: 'Positions of a log that you have read' });
 
 export const AgreedPosition = z
   .object({
     agreed: PositionAnswer.nullable().meta({ description: 'The greatest of them that this log has; null = none' }),
   })
-  .meta({ id: 'AgreedPosition' });
+  .meta({ id: 'AgreedPosition', description: 'How far your log and this one are the same' });

@@ -8,16 +8,21 @@ const CODES = Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]];
 export const Problem = z
   .looseObject({
     type: z.string().meta({ description: 'Page about this problem', example: '/docs/problems/epoch-conflict' }),
-    title: z.string(),
-    status: z.number().int(),
-    detail: z.string().optional(),
+    title: z.string().meta({ description: 'What the code means, in a few words' }),
+    status: z.number().int().meta({ description: 'Status of the answer' }),
+    detail: z.string().optional().meta({ description: 'More about this case, for people' }),
     code: z.enum(CODES).meta({ description: 'Stable code of the problem' }),
     requestId: z
       .string()
       .optional()
       .meta({ description: 'Id of the request, for the operator. It is also in X-Request-Id' }),
     errors: z
-      .array(z.object({ pointer: z.string(), message: z.string() }))
+      .array(
+        z.object({
+          pointer: z.string().meta({ description: 'JSON pointer of the field', example: '/keyPackages/3' }),
+          message: z.string().meta({ description: 'What is wrong with it' }),
+        }),
+      )
       .optional()
       .meta({ description: '`malformed`: every field that was not accepted, by JSON pointer (RFC 6901)' }),
     index: z
@@ -25,8 +30,8 @@ export const Problem = z
       .int()
       .optional()
       .meta({ description: '`identity-mismatch` of an upload: position of the key package, from 0' }),
-    currentEpoch: Epoch.optional(),
-    submittedEpoch: z.number().optional(),
+    currentEpoch: Epoch.optional().meta({ description: 'About an epoch: the current one of the group' }),
+    submittedEpoch: z.number().optional().meta({ description: 'About an epoch: that of the request' }),
     winner: z
       .object({ seq: Seq, sha256: Sha256 })
       .optional()
@@ -59,4 +64,7 @@ export const Problem = z
     }),
     limit: z.number().int().optional().meta({ description: '`too-large`: maximum size of the body in bytes' }),
   })
-  .meta({ id: 'Problem' });
+  .meta({
+    id: 'Problem',
+    description: 'Why a request was refused (RFC 9457). Which fields there are depends on `code`',
+  });

@@ -7,7 +7,7 @@ import {
 } from '../../domain/limits.ts';
 import { PUSH_KINDS } from '../../domain/push.ts';
 import { areSubscriptionKeys } from '../../push/target-check.ts';
-import { ConversationIdInput, Time } from './common.ts';
+import { ConversationId, ConversationIdInput, Time } from './common.ts';
 
 const Endpoint = z.string().min(1).max(MAX_PUSH_ENDPOINT_CHARACTERS).meta({
   description: 'URL of the push subscription. Its host must be one that this service sends to',
@@ -15,8 +15,14 @@ const Endpoint = z.string().min(1).max(MAX_PUSH_ENDPOINT_CHARACTERS).meta({
 });
 const Keys = z
   .strictObject({
-    p256dh: z.string().regex(/^[A-Za-z0-9_-]{87}=?$/),
-    auth: z.string().regex(/^[A-Za-z0-9_-]{22}={0,2}$/),
+    p256dh: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{87}=?$/)
+      .meta({ description: 'Public key of P-256' }),
+    auth: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{22}={0,2}$/)
+      .meta({ description: 'Secret of 16 bytes' }),
   })
   .refine(areSubscriptionKeys, 'must be a public key of P-256 and a secret of 16 bytes (RFC 8291)')
   .meta({ description: 'Keys of the subscription (RFC 8291), base64url, as a browser gives them' });
@@ -32,20 +38,31 @@ const App = printable(MAX_PUSH_APP_CHARACTERS).meta({
   description: 'Which app or platform the token belongs to, for a gateway that serves several',
 });
 
+const kindOf = <K extends string>(kind: K, description: string): z.ZodLiteral<K> =>
+  z.literal(kind).meta({ description });
+
 export const PushTargetInput = z
   .discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('web-push'), endpoint: Endpoint, keys: Keys }),
-    z.strictObject({ kind: z.literal('gateway'), token: Token, app: App.optional() }),
+    z.strictObject({
+      kind: kindOf('web-push', 'A subscription of a browser or of UnifiedPush'),
+      endpoint: Endpoint,
+      keys: Keys,
+    }),
+    z.strictObject({
+      kind: kindOf('gateway', 'A token that the gateway of the app knows'),
+      token: Token,
+      app: App.optional(),
+    }),
   ])
   .meta({ id: 'PushTarget', description: 'Where the wake-ups of a device go' });
 
 /** A target as it is shown: without the keys. */
 export const ShownPushTarget = z.object({
-  kind: z.enum(PUSH_KINDS),
+  kind: z.enum(PUSH_KINDS).meta({ description: 'How the device is woken' }),
   endpoint: z.string().optional().meta({ description: 'Of a Web Push subscription' }),
   token: z.string().optional().meta({ description: 'Of a gateway' }),
-  app: z.string().optional(),
-  registeredAt: Time,
+  app: z.string().optional().meta({ description: 'Of a gateway: which app or platform the token belongs to' }),
+  registeredAt: Time.meta({ description: 'When it was registered' }),
 });
 
 export const Push = z
@@ -57,9 +74,19 @@ export const Push = z
     target: ShownPushTarget.optional().meta({ description: 'Absent = the calling device is not woken' }),
     muted: z.array(z.string()).meta({ description: 'Ids of conversations that the calling device is not woken for' }),
   })
-  .meta({ id: 'Push' });
+  .meta({
+    id: 'Push',
+    description: 'What the service offers for wake-ups, and what the calling device has registered',
+  });
 
 export const PushMutedInput = z
-  .strictObject({ conversations: z.array(ConversationIdInput).max(MAX_MUTED_CONVERSATIONS) })
-  .meta({ id: 'PushMutedInput' });
-export const PushMuted = z.object({ conversations: z.array(z.string()) }).meta({ id: 'PushMuted' });
+  .strictObject({
+    conversations: z
+      .array(ConversationIdInput)
+      .max(MAX_MUTED_CONVERSATIONS)
+      .meta({ description: 'All that the calling device is not to be woken for' }),
+  })
+  .meta({ id: 'PushMutedInput', description: 'Conversations that stay silent' });
+export const PushMuted = z
+  .object({ conversations: z.array(ConversationId).meta({ description: 'What is stored now' }) })
+  .meta({ id: 'PushMuted', description: 'Conversations that stay silent' });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_EPOCH_AUTHENTICATOR_BYTES, MAX_REASON_CHARACTERS, MAX_SAFE_EPOCH } from '../../domain/limits.ts';
-import { Bytes, ConversationIdInput, Epoch } from './common.ts';
+import { Bytes, ConversationId, ConversationIdInput, Epoch } from './common.ts';
 
 /** One line of text for people. */
 export const Reason = z
@@ -22,7 +22,7 @@ export const ReportInput = z
       .max(MAX_SAFE_EPOCH)
       .meta({ description: 'The entry that the device cannot process. 0 = the start of the conversation' }),
     epoch: Epoch.meta({ description: 'Epoch of the device' }),
-    reason: Reason,
+    reason: Reason.meta({ description: 'What went wrong, for people' }),
     epochAuthenticator: Bytes.refine((bytes) => bytes.length <= MAX_EPOCH_AUTHENTICATOR_BYTES, {
       error: `must have at most ${MAX_EPOCH_AUTHENTICATOR_BYTES} bytes`,
     })
@@ -32,7 +32,7 @@ export const ReportInput = z
           'Epoch authenticator of the device (RFC 9420 §8.7). It shows whether the group has forks, or is stuck as a whole',
       }),
   })
-  .meta({ id: 'Report' });
+  .meta({ id: 'Report', description: 'What a device cannot process. It is a vote on a reset' });
 
 export const ReportTaken = z
   .object({
@@ -43,9 +43,13 @@ export const ReportTaken = z
         'Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed',
     }),
   })
-  .meta({ id: 'ReportTaken' });
+  .meta({ id: 'ReportTaken', description: 'How the vote stands' });
 
 export const ResetInput = z
-  .strictObject({ successor: ConversationIdInput })
-  .meta({ id: 'Reset', description: 'Id of the new conversation. Nobody may have used it before' });
-export const ResetDone = z.object({ successor: z.string() }).meta({ id: 'ResetDone' });
+  .strictObject({
+    successor: ConversationIdInput.meta({ description: 'Id of the new conversation. Nobody may have used it before' }),
+  })
+  .meta({ id: 'Reset', description: 'A new conversation in place of this one' });
+export const ResetDone = z
+  .object({ successor: ConversationId.meta({ description: 'The conversation that replaced this one' }) })
+  .meta({ id: 'ResetDone', description: 'The conversation is replaced' });

@@ -9,4 +9,4 @@ export const SignalInput = z
       example: 'AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg==',
     }),
   })
-  .meta({ id: 'Signal' });
+  .meta({ id: 'Signal', description: 'For the devices that are connected now. It is stored nowhere' });

@@ -22,13 +22,15 @@ const StreamPath = z
     example: '/v1/conversations/q83vEjRWeJASNFZ4kBI0Vg/events',
   });
 
-export const StreamTicketRequest = z.strictObject({ path: StreamPath }).meta({ id: 'StreamTicketRequest' });
+export const StreamTicketRequest = z
+  .strictObject({ path: StreamPath })
+  .meta({ id: 'StreamTicketRequest', description: 'Which stream the ticket is for' });
 export const StreamTicket = z
   .object({
     ticket: z.string().meta({ description: 'Value of `ticket` in the query of the stream' }),
     expiresAt: Time.meta({ description: 'The stream must be opened for the first time before this' }),
   })
-  .meta({ id: 'StreamTicket' });
+  .meta({ id: 'StreamTicket', description: 'Opens one stream in place of a token' });
 
 /** The ticket in the query of a stream. Nothing else has one. */
 export const Ticket = z

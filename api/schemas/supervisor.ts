@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { POLICY_NUMBERS, type PolicyBounds, type PolicyNumber, STRATEGIES } from '../../domain/supervision/policy.ts';
-import { TROUBLE_SIGNS } from '../../domain/trouble.ts';
-import { Time } from './common.ts';
+import { ConversationId, Time } from './common.ts';
+import { TroubleDetails, troubleFacts } from './trouble.ts';
 
 function numberOf({ standard, min, max, isWhole, meaning }: PolicyBounds): z.ZodDefault<z.ZodNumber> {
   const number = z.number().min(min).max(max);
@@ -21,9 +21,7 @@ export const SupervisorPolicy = z
       .meta({ description: '`one-for-one`: a conversation in trouble is restarted alone. `report-only`: none is' }),
     ...numbers,
   })
-  .meta({ id: 'SupervisorPolicy' });
-
-const details = z.record(z.string(), z.unknown());
+  .meta({ id: 'SupervisorPolicy', description: 'What the supervisor does, and when' });
 
 export const SupervisorReport = z
   .object({
@@ -36,27 +34,20 @@ export const SupervisorReport = z
     }),
     policy: SupervisorPolicy,
     troubles: z
-      .array(
-        z.object({
-          conversation: z.string(),
-          sign: z.enum(TROUBLE_SIGNS),
-          firstAt: Time,
-          lastAt: Time,
-          seen: z.number().int().meta({ description: 'How often it was seen since `firstAt`' }),
-          details,
-        }),
-      )
+      .array(z.object({ conversation: ConversationId, ...troubleFacts, details: TroubleDetails }))
       .meta({ description: 'Signs of the last minute, the newest first; at most 500' }),
     actions: z
       .array(
         z.object({
-          at: Time,
-          conversation: z.string().optional(),
-          action: z.string(),
-          reason: z.string(),
-          details,
+          at: Time.meta({ description: 'When it did it' }),
+          conversation: ConversationId.optional(),
+          action: z.string().meta({ description: 'What it did' }),
+          reason: z.string().meta({ description: 'Why' }),
+          details: z
+            .record(z.string(), z.unknown())
+            .meta({ description: 'More about it; the fields depend on the action' }),
         }),
       )
       .meta({ description: 'What it did last, the newest first; at most 50. The audit trail has all' }),
   })
-  .meta({ id: 'SupervisorReport' });
+  .meta({ id: 'SupervisorReport', description: 'What the supervisor sees and did' });

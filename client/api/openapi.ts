@@ -1350,29 +1350,1031 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description One result for each message, in their order. A refused message has its `id` and a problem */
+        /** @description One event: lines `event:`, `id:` (only where it says so) and `data:` (JSON), then an empty line */
+        readonly ConversationStreamEvent: components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+        /**
+         * @description The only event with an id
+         * @example {
+         *       "event": "entry",
+         *       "id": "7.SnIKT3VOB9J7jEGM",
+         *       "data": {
+         *         "seq": 7,
+         *         "kind": "application",
+         *         "id": "hello-1",
+         *         "epoch": 3,
+         *         "ciphertext": "AAEAAg==",
+         *         "at": "2026-01-31T12:00:00.000Z",
+         *         "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
+         *       }
+         *     }
+         */
+        readonly ConversationEntryEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "entry";
+            /**
+             * @description The position of the entry
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly id: string;
+            readonly data: components["schemas"]["Entry"];
+        };
+        /** @description One entry of the log of a conversation */
+        readonly Entry: components["schemas"]["ApplicationEntry"] | components["schemas"]["CommitEntry"] | components["schemas"]["ProposalEntry"];
+        /** @description An application message in the log */
+        readonly ApplicationEntry: {
+            /**
+             * @description An application message (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly kind: "application";
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /**
+             * @description Id that its sender gave the operation. Absent where retention took the entry
+             * @example example-1
+             */
+            readonly id?: string;
+            /** @description Epoch in its frame: of a commit the epoch that it ends */
+            readonly epoch: number;
+            /** @description The bytes as they were sent. Absent where they were deleted */
+            readonly ciphertext?: string;
+            /**
+             * Format: date-time
+             * @description When it was accepted. Absent where retention took the entry
+             */
+            readonly at?: string;
+            /**
+             * @description Retention deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly expired?: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256?: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
+            /** @description User id of its sender. Only in `opaque` conversations */
+            readonly sender?: string;
+            /**
+             * @description The sender or an admin deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly deleted?: true;
+        };
+        /** @description A commit in the log: the next epoch begins after it */
+        readonly CommitEntry: {
+            /**
+             * @description A commit (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly kind: "commit";
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /**
+             * @description Id that its sender gave the operation. Absent where retention took the entry
+             * @example example-1
+             */
+            readonly id?: string;
+            /** @description Epoch in its frame: of a commit the epoch that it ends */
+            readonly epoch: number;
+            /** @description The bytes as they were sent. Absent where they were deleted */
+            readonly ciphertext?: string;
+            /**
+             * Format: date-time
+             * @description When it was accepted. Absent where retention took the entry
+             */
+            readonly at?: string;
+            /**
+             * @description Retention deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly expired?: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256?: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
+            /** @description User id of its sender. Absent where retention took the entry */
+            readonly sender?: string;
+        };
+        /** @description A proposal in the log, which a later commit of its epoch may take in */
+        readonly ProposalEntry: {
+            /**
+             * @description A proposal (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly kind: "proposal";
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /**
+             * @description Id that its sender gave the operation. Absent where retention took the entry
+             * @example example-1
+             */
+            readonly id?: string;
+            /** @description Epoch in its frame: of a commit the epoch that it ends */
+            readonly epoch: number;
+            /** @description The bytes as they were sent. Absent where they were deleted */
+            readonly ciphertext?: string;
+            /**
+             * Format: date-time
+             * @description When it was accepted. Absent where retention took the entry
+             */
+            readonly at?: string;
+            /**
+             * @description Retention deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly expired?: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256?: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
+            /** @description User id of its sender. Absent: it is a proposal of the service, or retention took it */
+            readonly sender?: string;
+        };
+        /**
+         * @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. Without an id. It may come again after a reconnect
+         * @example {
+         *       "event": "deleted",
+         *       "data": {
+         *         "seq": 7
+         *       }
+         *     }
+         */
+        readonly ConversationDeletedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "deleted";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The entry whose body was deleted */
+                readonly seq: number;
+            };
+        };
+        /**
+         * @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all
+         * @example {
+         *       "event": "signal",
+         *       "data": {
+         *         "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+         *       }
+         *     }
+         */
+        readonly ConversationSignalEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "signal";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The signal, as it was sent */
+                readonly data: string;
+                /**
+                 * @description Only in `opaque` conversations: in `mls` the service names no sender
+                 * @example did:example:alice
+                 */
+                readonly sender?: string;
+            };
+        };
+        /**
+         * @description Ends the stream. You are no longer a member, or an operator removed you from the service
+         * @example {
+         *       "event": "removed",
+         *       "data": {
+         *         "seq": 12
+         *       }
+         *     }
+         */
+        readonly ConversationRemovedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "removed";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The last entry that you may read. Absent: the conversation was deleted */
+                readonly seq?: number;
+            };
+        };
+        /**
+         * @description Ends the stream. Another conversation replaced this one
+         * @example {
+         *       "event": "reset",
+         *       "data": {
+         *         "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
+         *       }
+         *     }
+         */
+        readonly ConversationResetEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "reset";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description The conversation that replaced this one
+                 * @example Zm9sbG93LXVwLWdyb3VwMQ
+                 */
+                readonly successor: string;
+            };
+        };
+        /**
+         * @description Ends the stream. Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit, and continue after `oldestSeq` - 1
+         * @example {
+         *       "event": "history-truncated",
+         *       "data": {
+         *         "oldestSeq": 5
+         *       }
+         *     }
+         */
+        readonly ConversationHistoryTruncatedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "history-truncated";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The oldest entry that exists */
+                readonly oldestSeq: number;
+            };
+        };
+        /**
+         * @description Ends the stream. The log does not go on from the last entry that you have: the service was restored, and entries are gone or others
+         * @example {
+         *       "event": "log-restarted",
+         *       "data": {
+         *         "lastSeq": 5,
+         *         "oldestSeq": 1
+         *       }
+         *     }
+         */
+        readonly ConversationLogRestartedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "log-restarted";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The last entry that you may read now */
+                readonly lastSeq: number;
+                /** @description The oldest entry that exists */
+                readonly oldestSeq: number;
+            };
+        };
+        /**
+         * @description Ends the stream. Your client read nothing for some seconds: reconnect after `after`
+         * @example {
+         *       "event": "slow-consumer",
+         *       "data": {
+         *         "after": 7
+         *       }
+         *     }
+         */
+        readonly ConversationSlowConsumerEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "slow-consumer";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description The last entry that was sent */
+                readonly after: number;
+            };
+        };
+        /**
+         * @description Ends the stream. Only of a stream that a ticket opened: the ticket was used again, or its device was deleted
+         * @example {
+         *       "event": "replaced",
+         *       "data": {}
+         *     }
+         */
+        readonly ConversationReplacedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "replaced";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: Record<string, never>;
+        };
+        /**
+         * @description Ends the stream. The token expires, or the server stops: reconnect
+         * @example {
+         *       "event": "reconnect",
+         *       "data": {}
+         *     }
+         */
+        readonly ReconnectEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "reconnect";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: Record<string, never>;
+        };
+        /** @description One event: lines `event:`, `id:` (only where it says so) and `data:` (JSON), then an empty line */
+        readonly AccountStreamEvent: components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+        /**
+         * @description The first event of each stream, and again if `incarnation` changes: then the stream ends with `reconnect`. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations
+         * @example {
+         *       "event": "service",
+         *       "data": {
+         *         "incarnation": "5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11"
+         *       }
+         *     }
+         */
+        readonly ServiceEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "service";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+                readonly incarnation: string;
+            };
+        };
+        /**
+         * @description In order of seq in each conversation. Entries that were not acknowledged come again on the next stream
+         * @example {
+         *       "event": "entry",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "entry": {
+         *           "seq": 7,
+         *           "kind": "application",
+         *           "id": "hello-1",
+         *           "epoch": 3,
+         *           "ciphertext": "AAEAAg==",
+         *           "at": "2026-01-31T12:00:00.000Z",
+         *           "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
+         *         }
+         *       }
+         *     }
+         */
+        readonly EntryEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "entry";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                readonly entry: components["schemas"]["Entry"];
+            };
+        };
+        /**
+         * @description A user was added or removed, or got another role
+         * @example {
+         *       "event": "member",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 4,
+         *         "user": "bob",
+         *         "change": "added"
+         *       }
+         *     }
+         */
+        readonly MemberEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "member";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
+                readonly user: string;
+                /**
+                 * @description What happened to the user
+                 * @enum {string}
+                 */
+                readonly change: "added" | "removed" | "role";
+                /**
+                 * @description With `role` only
+                 * @enum {string}
+                 */
+                readonly role?: "admin" | "member";
+            };
+        };
+        /**
+         * @description A change of more than 10 users, in place of an event for each
+         * @example {
+         *       "event": "members",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 4,
+         *         "change": "added",
+         *         "count": 500,
+         *         "url": "/v1/conversations/q83vEjRWeJASNFZ4kBI0Vg/members"
+         *       }
+         *     }
+         */
+        readonly MembersEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "members";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                /**
+                 * @description What happened to the users
+                 * @enum {string}
+                 */
+                readonly change: "added" | "removed";
+                /** @description Number of users */
+                readonly count: number;
+                /** @description Path of the list of members */
+                readonly url: string;
+            };
+        };
+        /**
+         * @description Before all other events of its commit, and again on every stream until it is acknowledged
+         * @example {
+         *       "event": "welcome",
+         *       "data": {
+         *         "id": "0197f0a8-4a7c-7d3e-9d52-0c1f4b6a7e10",
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "welcome": "AAEAAw==",
+         *         "seq": 4,
+         *         "epoch": 2
+         *       }
+         *     }
+         */
+        readonly WelcomeEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "welcome";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description Id of the Welcome, to acknowledge it */
+                readonly id: string;
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The Welcome, an MLSMessage (RFC 9420 §12.4.3.1) */
+                readonly welcome: string;
+                /** @description Position of the commit that added the device */
+                readonly seq: number;
+                /** @description The epoch that began with it */
+                readonly epoch: number;
+            };
+        };
+        /**
+         * @description A conversation is new, or changed
+         * @example {
+         *       "event": "conversation",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "change": "new",
+         *         "seq": 4,
+         *         "protocol": "mls"
+         *       }
+         *     }
+         */
+        readonly ConversationEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "conversation";
+            /** @description What the event carries: JSON in one `data:` line. Which fields there are depends on `change` */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description You became a member with this entry
+                 * @enum {string}
+                 */
+                readonly change: "new";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /**
+                 * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+                 * @enum {string}
+                 */
+                readonly protocol: "mls" | "opaque";
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description An admin changed the policy
+                 * @enum {string}
+                 */
+                readonly change: "policy";
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                readonly policy: components["schemas"]["Policy"];
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description The conversation was deleted, for everybody
+                 * @enum {string}
+                 */
+                readonly change: "deleted";
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description More than 10 changes at the entry that you acknowledged come as this one: read the conversation, its members and its deletions again
+                 * @enum {string}
+                 */
+                readonly change: "several";
+                /** @description The entry that it comes after */
+                readonly seq: number;
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description Any proven member may reset the conversation
+                 * @enum {string}
+                 */
+                readonly change: "reset-open";
+                /** @description The entry that it comes after */
+                readonly seq: number;
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description Devices did not join in time
+                 * @enum {string}
+                 */
+                readonly change: "welcome-expired";
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
+                readonly user: string;
+                /**
+                 * @description Device id
+                 * @example phone
+                 */
+                readonly device: string;
+            } | {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description Devices did not join in time
+                 * @enum {string}
+                 */
+                readonly change: "welcome-expired";
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                /** @description Number of devices, in place of user and device for more than 10 at once */
+                readonly count: number;
+            };
+        };
+        /** @description Rules of a conversation */
+        readonly Policy: {
+            /**
+             * @description Who may add users. Default: `member`
+             * @enum {string}
+             */
+            readonly whoMayAdd: "admin" | "member" | "nobody";
+            /**
+             * @description Who may remove others. Default: `member`
+             * @enum {string}
+             */
+            readonly whoMayRemove: "admin" | "member" | "nobody";
+            /**
+             * @description Who may send proposals. Default: `member`
+             * @enum {string}
+             */
+            readonly whoMayPropose: "admin" | "member" | "nobody";
+            /**
+             * @description Who may join by external commit. `member`: further devices of members, and members that join again. `request`: also, others may ask to join. `anyone`: everybody may join
+             * @enum {string}
+             */
+            readonly externalJoin: "nobody" | "member" | "request" | "anyone";
+            /**
+             * @description Whether a commit must come with the GroupInfo of the epoch that it begins
+             * @enum {string}
+             */
+            readonly groupInfo: "required" | "optional";
+            /** @description The greatest number of members. Default: 1000 */
+            readonly maxMembers: number;
+            /** @description How many epochs behind the current one an application message may be */
+            readonly epochWindow: number;
+            /**
+             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
+             * @enum {string}
+             */
+            readonly lastAdmin?: "hand-over" | "refuse";
+            /** @description Days after which the bytes of application messages are deleted. Absent = never */
+            readonly retentionDays?: number;
+            /** @description Days after which the bytes of commits and proposals are deleted. Absent = never */
+            readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
+            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
+            readonly abandonedDays?: number;
+        };
+        /**
+         * @description Another conversation replaced this one
+         * @example {
+         *       "event": "reset",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
+         *       }
+         *     }
+         */
+        readonly ResetEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "reset";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description The conversation that replaced this one
+                 * @example Zm9sbG93LXVwLWdyb3VwMQ
+                 */
+                readonly successor: string;
+            };
+        };
+        /**
+         * @description You are no longer a member. The stream stays open for the others. Without a conversation it ends the stream: an operator removed you or your device from the service
+         * @example {
+         *       "event": "removed",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 12
+         *       }
+         *     }
+         */
+        readonly RemovedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "removed";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The last entry that you may read */
+                readonly seq: number;
+            } | Record<string, never>;
+        };
+        /**
+         * @description Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit
+         * @example {
+         *       "event": "history-truncated",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "oldestSeq": 5
+         *       }
+         *     }
+         */
+        readonly HistoryTruncatedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "history-truncated";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The oldest entry that exists */
+                readonly oldestSeq: number;
+            };
+        };
+        /**
+         * @description The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. The conversation leaves the stream, which stays open for the others
+         * @example {
+         *       "event": "log-restarted",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "lastSeq": 5,
+         *         "oldestSeq": 1
+         *       }
+         *     }
+         */
+        readonly LogRestartedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "log-restarted";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The last entry that you may read now */
+                readonly lastSeq: number;
+                /** @description The oldest entry that exists */
+                readonly oldestSeq: number;
+            };
+        };
+        /**
+         * @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should
+         * @example {
+         *       "event": "removal-wanted",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 9,
+         *         "user": "bob"
+         *       }
+         *     }
+         */
+        readonly RemovalWantedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "removal-wanted";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
+                readonly user: string;
+                /**
+                 * @description Only this device. Absent = the whole user
+                 * @example phone
+                 */
+                readonly device?: string;
+            };
+        };
+        /**
+         * @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. It comes to devices that were away too, and may come again
+         * @example {
+         *       "event": "deleted",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 7
+         *       }
+         *     }
+         */
+        readonly DeletedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "deleted";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The entry whose body was deleted */
+                readonly seq: number;
+            };
+        };
+        /**
+         * @description The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. The values are those of the moment when the event is sent. What happened before the stream began is not told: see `GET /v1/unread`
+         * @example {
+         *       "event": "read",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "seq": 7,
+         *         "unread": 0
+         *       }
+         *     }
+         */
+        readonly ReadEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "read";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The read position */
+                readonly seq: number;
+                /** @description Application messages of others after the read position, and explicit increments */
+                readonly unread: number;
+            };
+        };
+        /**
+         * @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all
+         * @example {
+         *       "event": "signal",
+         *       "data": {
+         *         "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+         *         "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+         *       }
+         *     }
+         */
+        readonly SignalEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "signal";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The signal, as it was sent */
+                readonly data: string;
+                /**
+                 * @description Only in `opaque` conversations: in `mls` the service names no sender
+                 * @example did:example:alice
+                 */
+                readonly sender?: string;
+            };
+        };
+        /**
+         * @description Upload key packages
+         * @example {
+         *       "event": "low-stock",
+         *       "data": {
+         *         "available": 3
+         *       }
+         *     }
+         */
+        readonly LowStockEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "low-stock";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: {
+                /** @description Number of key packages in store, without the last resort */
+                readonly available: number;
+            };
+        };
+        /**
+         * @description Ends the stream. The device has a newer stream, or was deleted: do not reconnect automatically
+         * @example {
+         *       "event": "replaced",
+         *       "data": {}
+         *     }
+         */
+        readonly ReplacedEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "replaced";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: Record<string, never>;
+        };
+        /**
+         * @description Ends the stream. Your client read nothing for some seconds: reconnect
+         * @example {
+         *       "event": "slow-consumer",
+         *       "data": {}
+         *     }
+         */
+        readonly SlowConsumerEvent: {
+            /**
+             * @description Name of the event (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly event: "slow-consumer";
+            /** @description What the event carries: JSON in one `data:` line */
+            readonly data: Record<string, never>;
+        };
+        /** @description What became of the messages of a list */
         readonly SendResults: {
+            /** @description One for each message, in their order. A refused message has its `id` and a problem */
             readonly results: readonly (components["schemas"]["SendResult"] | components["schemas"]["Problem"])[];
         };
+        /** @description Where an accepted message stands in the log */
         readonly SendResult: {
+            /**
+             * @description Id that its sender gave the operation, or that the service made for it
+             * @example example-1
+             */
             readonly id: string;
             /** @description Position in the log, from 1 */
             readonly seq: number;
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @enum {string} */
+            /**
+             * @description `duplicate`: the same message was accepted before, at this `seq`
+             * @enum {string}
+             */
             readonly status: "accepted" | "duplicate";
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
         };
+        /** @description Why a request was refused (RFC 9457). Which fields there are depends on `code` */
         readonly Problem: {
             /**
              * @description Page about this problem
              * @example /docs/problems/epoch-conflict
              */
             readonly type: string;
+            /** @description What the code means, in a few words */
             readonly title: string;
+            /** @description Status of the answer */
             readonly status: number;
+            /** @description More about this case, for people */
             readonly detail?: string;
             /**
              * @description Stable code of the problem
@@ -1383,13 +2385,19 @@ export interface components {
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
             readonly errors?: readonly {
+                /**
+                 * @description JSON pointer of the field
+                 * @example /keyPackages/3
+                 */
                 readonly pointer: string;
+                /** @description What is wrong with it */
                 readonly message: string;
             }[];
             /** @description `identity-mismatch` of an upload: position of the key package, from 0 */
             readonly index?: number;
-            /** @description MLS epoch */
+            /** @description About an epoch: the current one of the group */
             readonly currentEpoch?: number;
+            /** @description About an epoch: that of the request */
             readonly submittedEpoch?: number;
             /** @description `epoch-conflict`: the commit that ended submittedEpoch */
             readonly winner?: {
@@ -1423,6 +2431,8 @@ export interface components {
         } & {
             readonly [key: string]: unknown;
         };
+        /** @description One message, or a list of them */
+        readonly MessageOrMessages: components["schemas"]["Message"] | components["schemas"]["Messages"];
         /** @description An application message or a proposal. A commit is refused here */
         readonly Message: {
             /**
@@ -1430,7 +2440,10 @@ export interface components {
              * @example example-1
              */
             readonly id: string;
-            /** @example AAEAAg== */
+            /**
+             * @description The message. In `mls` an MLSMessage with an application message or a proposal
+             * @example AAEAAg==
+             */
             readonly ciphertext: string;
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
@@ -1440,8 +2453,7 @@ export interface components {
              */
             readonly position?: string | number;
             /**
-             * @description How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody
-             * @default normal
+             * @description How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody. Default: `"normal"`
              * @enum {string}
              */
             readonly push?: "none" | "normal" | "high";
@@ -1450,13 +2462,16 @@ export interface components {
         };
         /** @description The messages are decided in this order, each on its own */
         readonly Messages: {
+            /** @description In the order of the log */
             readonly messages: readonly components["schemas"]["Message"][];
         };
+        /** @description A page of the log */
         readonly Entries: {
+            /** @description In order of `seq`, without a hole */
             readonly entries: readonly components["schemas"]["Entry"][];
             /** @description Value of `after` for the next page. Absent on the last page */
             readonly next?: number;
-            /** @description Position in the log, from 1 */
+            /** @description The last entry that you may read */
             readonly lastSeq: number;
             /**
              * @description Where you are after this page
@@ -1466,43 +2481,16 @@ export interface components {
             /** @description Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value */
             readonly chainBefore?: string;
         };
-        readonly Entry: {
-            /** @description Position in the log, from 1 */
-            readonly seq: number;
-            /** @enum {string} */
-            readonly kind: "application" | "commit" | "proposal";
-            readonly id?: string;
-            /** @description MLS epoch */
-            readonly epoch: number;
-            readonly ciphertext?: string;
-            /** @description Absent for application messages of `mls` conversations */
-            readonly sender?: string;
-            /** Format: date-time */
-            readonly at?: string;
-            /**
-             * @description Retention deleted the ciphertext
-             * @enum {boolean}
-             */
-            readonly expired?: true;
-            /**
-             * @description The sender or an admin deleted the ciphertext
-             * @enum {boolean}
-             */
-            readonly deleted?: true;
-            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
-            readonly sha256?: string;
-            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
-            readonly chain?: string;
-            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
-            readonly chainBefore?: string;
-        };
         /** @description What is left of the entry */
         readonly DeletedMessage: {
             /** @description Position in the log, from 1 */
             readonly seq: number;
-            /** @enum {string} */
-            readonly kind: "application" | "commit" | "proposal";
-            /** @description MLS epoch */
+            /**
+             * @description An application message
+             * @enum {string}
+             */
+            readonly kind: "application";
+            /** @description Epoch in its frame: of a commit the epoch that it ends */
             readonly epoch: number;
             /**
              * @description The sender or an admin deleted the ciphertext
@@ -1514,6 +2502,7 @@ export interface components {
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
         };
+        /** @description By which right you delete */
         readonly DeleteMessage: {
             /**
              * @description The secret whose SHA-256 is the `deleteHash` of the message. Absent: you delete as an admin
@@ -1521,12 +2510,14 @@ export interface components {
              */
             readonly secret?: string;
         };
+        /** @description A page of the messages whose bodies were deleted */
         readonly DeletionList: {
             /** @description Entries, in the order in which their bodies were deleted */
             readonly deleted: readonly number[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description For the devices that are connected now. It is stored nowhere */
         readonly Signal: {
             /**
              * @description At most 4096 bytes. In `mls` conversations no MLSMessage
@@ -1534,6 +2525,7 @@ export interface components {
              */
             readonly data: string;
         };
+        /** @description For a badge over all conversations */
         readonly UnreadTotals: {
             /** @description Sum of the unread counts of your conversations */
             readonly total: number;
@@ -1545,9 +2537,12 @@ export interface components {
              */
             readonly more?: true;
         };
+        /** @description The count after the change */
         readonly Unread: {
+            /** @description Application messages of others after the read position, and explicit increments */
             readonly unread: number;
         };
+        /** @description How far the user has read, on all of its devices */
         readonly ReadMark: {
             /**
              * @description The last entry that was read: a seq or a position. The read position only moves forward, with `back` only backward. Absent = all entries
@@ -1560,11 +2555,17 @@ export interface components {
              */
             readonly back?: true;
         };
+        /** @description The increment is stored, and counts soon */
         readonly Incremented: {
+            /**
+             * @description Id that its sender gave the operation, or that the service made for it
+             * @example example-1
+             */
             readonly id: string;
         };
+        /** @description An explicit increment of the unread count */
         readonly UnreadIncrement: {
-            /** @default 1 */
+            /** @description What is added to the count. Default: `1` */
             readonly by?: number;
             /**
              * @description Id that makes a retry the same operation
@@ -1572,30 +2573,42 @@ export interface components {
              */
             readonly id?: string;
         };
-        /** @description `epoch` is the new epoch */
+        /** @description Where the commit stands in the log */
         readonly CommitAccepted: {
             /** @description Position in the log, from 1 */
             readonly seq: number;
-            /** @description MLS epoch */
+            /** @description The new epoch */
             readonly epoch: number;
             /** @description sha256 over the decoded bytes, as lower-case hex */
             readonly sha256: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was accepted
+             */
             readonly at: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
         };
         /** @description A commit and the changes that become valid with it. The service stores all of them, or none */
         readonly CommitBundle: {
-            /** @example AAEAAg== */
+            /**
+             * @description The commit, an MLSMessage (RFC 9420 §12.4)
+             * @example AAEAAg==
+             */
             readonly commit: string;
-            /** @default [] */
+            /** @description Users of whom the commit adds devices. One may be a member already, who gets further devices. Default: `[]` */
             readonly adds?: readonly string[];
-            /** @default [] */
+            /** @description Users of whom the commit removes all devices. Default: `[]` */
             readonly removes?: readonly string[];
-            /** @example AAEAAg== */
+            /**
+             * @description The Welcome for the new members, an MLSMessage (RFC 9420 §12.4.3.1). Required if the commit adds devices
+             * @example AAEAAg==
+             */
             readonly welcome?: string;
-            /** @example AAEAAg== */
+            /**
+             * @description The GroupInfo of the epoch that begins, an MLSMessage (RFC 9420 §12.4.3). Required unless the policy says otherwise
+             * @example AAEAAg==
+             */
             readonly groupInfo?: string;
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
@@ -1610,639 +2623,29 @@ export interface components {
              */
             readonly position?: string | number;
         };
+        /** @description Where the group is */
         readonly CurrentEpoch: {
             /** @description MLS epoch */
             readonly epoch: number;
             /** @description Only for users who are not members and may ask to join: the cipher suite of the group */
             readonly cipherSuite?: number;
         };
+        /** @description What a device needs to join by external commit */
         readonly GroupInfo: {
+            /** @description The GroupInfo of the current epoch, an MLSMessage (RFC 9420 §12.4.3) */
             readonly groupInfo: string;
             /** @description MLS epoch */
             readonly epoch: number;
         };
+        /** @description A GroupInfo that a member supplies */
         readonly GroupInfoInput: {
-            /** @example AAEAAg== */
+            /**
+             * @description The GroupInfo of the current epoch, an MLSMessage (RFC 9420 §12.4.3)
+             * @example AAEAAg==
+             */
             readonly groupInfo: string;
         };
-        /** @description The only event with an id */
-        readonly ConversationEntryEvent: {
-            /** @enum {string} */
-            readonly event: "entry";
-            /**
-             * @description The position of the entry
-             * @example 7.SnIKT3VOB9J7jEGM
-             */
-            readonly id: string;
-            /**
-             * @example {
-             *       "seq": 7,
-             *       "kind": "application",
-             *       "id": "hello-1",
-             *       "epoch": 3,
-             *       "ciphertext": "AAEAAg==",
-             *       "at": "2026-01-31T12:00:00.000Z",
-             *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                /** @enum {string} */
-                readonly kind: "application" | "commit" | "proposal";
-                readonly id?: string;
-                /** @description MLS epoch */
-                readonly epoch: number;
-                readonly ciphertext?: string;
-                /** @description Absent for application messages of `mls` conversations */
-                readonly sender?: string;
-                /** Format: date-time */
-                readonly at?: string;
-                /**
-                 * @description Retention deleted the ciphertext
-                 * @enum {boolean}
-                 */
-                readonly expired?: true;
-                /**
-                 * @description The sender or an admin deleted the ciphertext
-                 * @enum {boolean}
-                 */
-                readonly deleted?: true;
-                /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
-                readonly sha256?: string;
-                /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
-                readonly chain?: string;
-                /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
-                readonly chainBefore?: string;
-            };
-        };
-        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. Without an id. It may come again after a reconnect */
-        readonly ConversationDeletedEvent: {
-            /** @enum {string} */
-            readonly event: "deleted";
-            /**
-             * @example {
-             *       "seq": 7
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-            };
-        };
-        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
-        readonly ConversationSignalEvent: {
-            /** @enum {string} */
-            readonly event: "signal";
-            /**
-             * @example {
-             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
-             *     }
-             */
-            readonly data: {
-                readonly data: string;
-                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
-                readonly sender?: string;
-            };
-        };
-        /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
-        readonly ConversationRemovedEvent: {
-            /** @enum {string} */
-            readonly event: "removed";
-            /**
-             * @description `seq` is the last entry that you may read. Absent: the conversation was deleted
-             * @example {
-             *       "seq": 12
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly seq?: number;
-            };
-        };
-        /** @description Ends the stream. Another conversation replaced this one */
-        readonly ConversationResetEvent: {
-            /** @enum {string} */
-            readonly event: "reset";
-            /**
-             * @example {
-             *       "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description The conversation that replaced this one
-                 * @example Zm9sbG93LXVwLWdyb3VwMQ
-                 */
-                readonly successor: string;
-            };
-        };
-        /** @description Ends the stream. Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit, and continue after `oldestSeq` - 1 */
-        readonly ConversationHistoryTruncatedEvent: {
-            /** @enum {string} */
-            readonly event: "history-truncated";
-            /**
-             * @example {
-             *       "oldestSeq": 5
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly oldestSeq: number;
-            };
-        };
-        /** @description Ends the stream. The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists */
-        readonly ConversationLogRestartedEvent: {
-            /** @enum {string} */
-            readonly event: "log-restarted";
-            /**
-             * @example {
-             *       "lastSeq": 5,
-             *       "oldestSeq": 1
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly lastSeq: number;
-                /** @description Position in the log, from 1 */
-                readonly oldestSeq: number;
-            };
-        };
-        /** @description Ends the stream. Your client read nothing for some seconds: reconnect after `after` */
-        readonly ConversationSlowConsumerEvent: {
-            /** @enum {string} */
-            readonly event: "slow-consumer";
-            /**
-             * @example {
-             *       "after": 7
-             *     }
-             */
-            readonly data: {
-                /** @description Position in the log, from 1 */
-                readonly after: number;
-            };
-        };
-        /** @description Ends the stream. Only of a stream that a ticket opened: the ticket was used again, or its device was deleted */
-        readonly ConversationReplacedEvent: {
-            /** @enum {string} */
-            readonly event: "replaced";
-            /** @example {} */
-            readonly data: Record<string, never>;
-        };
-        /** @description Ends the stream. The token expires, or the server stops: reconnect */
-        readonly ReconnectEvent: {
-            /** @enum {string} */
-            readonly event: "reconnect";
-            /** @example {} */
-            readonly data: Record<string, never>;
-        };
-        /** @description The first event of each stream, and again if `incarnation` changes: then the stream ends with `reconnect`. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations */
-        readonly ServiceEvent: {
-            /** @enum {string} */
-            readonly event: "service";
-            /**
-             * @example {
-             *       "incarnation": "5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11"
-             *     }
-             */
-            readonly data: {
-                /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
-                readonly incarnation: string;
-            };
-        };
-        /** @description In order of seq in each conversation. Entries that were not acknowledged come again on the next stream */
-        readonly EntryEvent: {
-            /** @enum {string} */
-            readonly event: "entry";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "entry": {
-             *         "seq": 7,
-             *         "kind": "application",
-             *         "id": "hello-1",
-             *         "epoch": 3,
-             *         "ciphertext": "AAEAAg==",
-             *         "at": "2026-01-31T12:00:00.000Z",
-             *         "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
-             *       }
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                readonly entry: components["schemas"]["Entry"];
-            };
-        };
-        /** @description A user was added or removed, or got another role */
-        readonly MemberEvent: {
-            /** @enum {string} */
-            readonly event: "member";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 4,
-             *       "user": "bob",
-             *       "change": "added"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description The entry that it comes after */
-                readonly seq: number;
-                readonly user: string;
-                /** @enum {string} */
-                readonly change: "added" | "removed" | "role";
-                /**
-                 * @description With `role` only
-                 * @enum {string}
-                 */
-                readonly role?: "admin" | "member";
-            };
-        };
-        /** @description A change of more than 10 users, in place of an event for each */
-        readonly MembersEvent: {
-            /** @enum {string} */
-            readonly event: "members";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 4,
-             *       "change": "added",
-             *       "count": 500,
-             *       "url": "/v1/conversations/q83vEjRWeJASNFZ4kBI0Vg/members"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                /** @enum {string} */
-                readonly change: "added" | "removed";
-                readonly count: number;
-                /** @description Path of the list of members */
-                readonly url: string;
-            };
-        };
-        /** @description Before all other events of its commit, and again on every stream until it is acknowledged */
-        readonly WelcomeEvent: {
-            /** @enum {string} */
-            readonly event: "welcome";
-            /**
-             * @example {
-             *       "id": "0197f0a8-4a7c-7d3e-9d52-0c1f4b6a7e10",
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "welcome": "AAEAAw==",
-             *       "seq": 4,
-             *       "epoch": 2
-             *     }
-             */
-            readonly data: {
-                readonly id: string;
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                readonly welcome: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                /** @description MLS epoch */
-                readonly epoch: number;
-            };
-        };
-        /** @description A conversation is new, or changed */
-        readonly ConversationEvent: {
-            /** @enum {string} */
-            readonly event: "conversation";
-            /**
-             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation, its members and its deletions again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "change": "new",
-             *       "seq": 4,
-             *       "protocol": "mls"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "new";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                /** @enum {string} */
-                readonly protocol: "mls" | "opaque";
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "policy";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                readonly policy: components["schemas"]["Policy"];
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "deleted";
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "several";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "reset-open";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "welcome-expired";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                readonly user: string;
-                readonly device: string;
-            } | {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @enum {string} */
-                readonly change: "welcome-expired";
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                readonly count: number;
-            };
-        };
-        /** @description Rules of a conversation; maxMembers is 1000 by default */
-        readonly Policy: {
-            /** @enum {string} */
-            readonly whoMayAdd: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly whoMayRemove: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly whoMayPropose: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly externalJoin: "nobody" | "member" | "request" | "anyone";
-            /** @enum {string} */
-            readonly groupInfo: "required" | "optional";
-            readonly maxMembers: number;
-            readonly epochWindow: number;
-            /**
-             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
-             * @enum {string}
-             */
-            readonly lastAdmin?: "hand-over" | "refuse";
-            readonly retentionDays?: number;
-            readonly commitRetentionDays?: number;
-            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
-            readonly voteAfterHours?: number;
-            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
-            readonly removalDeadlineHours?: number;
-            /**
-             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
-             * @enum {string}
-             */
-            readonly whoMayDelete?: "admin" | "nobody";
-            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
-            readonly abandonedDays?: number;
-        };
-        /** @description Another conversation replaced this one */
-        readonly ResetEvent: {
-            /** @enum {string} */
-            readonly event: "reset";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /**
-                 * @description The conversation that replaced this one
-                 * @example Zm9sbG93LXVwLWdyb3VwMQ
-                 */
-                readonly successor: string;
-            };
-        };
-        /** @description You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others. Without a conversation it ends the stream: an operator removed you or your device from the service */
-        readonly RemovedEvent: {
-            /** @enum {string} */
-            readonly event: "removed";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 12
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-            } | Record<string, never>;
-        };
-        /** @description Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit */
-        readonly HistoryTruncatedEvent: {
-            /** @enum {string} */
-            readonly event: "history-truncated";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "oldestSeq": 5
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly oldestSeq: number;
-            };
-        };
-        /** @description The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists. The conversation leaves the stream, which stays open for the others */
-        readonly LogRestartedEvent: {
-            /** @enum {string} */
-            readonly event: "log-restarted";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "lastSeq": 5,
-             *       "oldestSeq": 1
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly lastSeq: number;
-                /** @description Position in the log, from 1 */
-                readonly oldestSeq: number;
-            };
-        };
-        /** @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should */
-        readonly RemovalWantedEvent: {
-            /** @enum {string} */
-            readonly event: "removal-wanted";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 9,
-             *       "user": "bob"
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                readonly user: string;
-                readonly device?: string;
-            };
-        };
-        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. It comes to devices that were away too, and may come again */
-        readonly DeletedEvent: {
-            /** @enum {string} */
-            readonly event: "deleted";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 7
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-            };
-        };
-        /** @description The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. `seq` is the read position, `unread` the count, as they are when the event is sent. What happened before the stream began is not told: see `GET /v1/unread` */
-        readonly ReadEvent: {
-            /** @enum {string} */
-            readonly event: "read";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "seq": 7,
-             *       "unread": 0
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                /** @description Position in the log, from 1 */
-                readonly seq: number;
-                readonly unread: number;
-            };
-        };
-        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
-        readonly SignalEvent: {
-            /** @enum {string} */
-            readonly event: "signal";
-            /**
-             * @example {
-             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
-             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
-             *     }
-             */
-            readonly data: {
-                /**
-                 * @description Conversation id
-                 * @example q83vEjRWeJASNFZ4kBI0Vg
-                 */
-                readonly conversation: string;
-                readonly data: string;
-                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
-                readonly sender?: string;
-            };
-        };
-        /** @description Upload key packages */
-        readonly LowStockEvent: {
-            /** @enum {string} */
-            readonly event: "low-stock";
-            /**
-             * @example {
-             *       "available": 3
-             *     }
-             */
-            readonly data: {
-                readonly available: number;
-            };
-        };
-        /** @description Ends the stream. The device has a newer stream, or was deleted: do not reconnect automatically */
-        readonly ReplacedEvent: {
-            /** @enum {string} */
-            readonly event: "replaced";
-            /** @example {} */
-            readonly data: Record<string, never>;
-        };
-        /** @description Ends the stream. Your client read nothing for some seconds: reconnect */
-        readonly SlowConsumerEvent: {
-            /** @enum {string} */
-            readonly event: "slow-consumer";
-            /** @example {} */
-            readonly data: Record<string, never>;
-        };
+        /** @description Opens one stream in place of a token */
         readonly StreamTicket: {
             /** @description Value of `ticket` in the query of the stream */
             readonly ticket: string;
@@ -2252,6 +2655,7 @@ export interface components {
              */
             readonly expiresAt: string;
         };
+        /** @description Which stream the ticket is for */
         readonly StreamTicketRequest: {
             /**
              * @description Path of the stream: `/v1/events` or `/v1/conversations/{id}/events`. A query is not looked at
@@ -2259,6 +2663,7 @@ export interface components {
              */
             readonly path: string;
         };
+        /** @description What is stored now for the device */
         readonly Positions: {
             /**
              * @description Seq by conversation id
@@ -2282,6 +2687,7 @@ export interface components {
                 };
             };
         };
+        /** @description How far the device has processed its conversations */
         readonly Acknowledgement: {
             /**
              * @description Position of the last entry that was processed, by conversation id
@@ -2293,6 +2699,7 @@ export interface components {
                 readonly [key: string]: string | number;
             };
         };
+        /** @description How far your log and this one are the same */
         readonly AgreedPosition: {
             /**
              * @description The greatest of them that this log has; null = none
@@ -2302,22 +2709,36 @@ export interface components {
         };
         /** @description Positions of a log that you have read */
         readonly ComparedPositions: {
+            /** @description In any order */
             readonly positions: readonly (string | number)[];
         };
+        /** @description A page of the members */
         readonly MemberList: {
+            /** @description In order of user id */
             readonly members: readonly {
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
                 readonly user: string;
-                /** @enum {string} */
+                /**
+                 * @description Role in the conversation
+                 * @enum {string}
+                 */
                 readonly role: "admin" | "member";
-                /** @description Position in the log, from 1 */
+                /** @description The entry with which it joined last; 0 = with the creation */
                 readonly joinedSeq: number;
-                /** @description MLS epoch */
+                /** @description The epoch that began with it */
                 readonly joinedEpoch: number;
             }[];
             /** @description Users who left, and whom no commit has removed yet */
             readonly leaving: readonly string[];
             /** @description Single leaves that should go, and that no commit has removed yet: the old leaf of a device that joined again. Absent = none */
             readonly leavingLeaves?: readonly {
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
                 readonly user: string;
                 /** @description SHA-256 of the signature key of the leaf */
                 readonly leaf: string;
@@ -2334,12 +2755,22 @@ export interface components {
         };
         /** @description In `mls` conversations `commit` is required. In `opaque` conversations it is optional */
         readonly AddMembers: {
+            /** @description Users who become members */
             readonly users: readonly string[];
-            /** @example AAEAAg== */
+            /**
+             * @description The commit, an MLSMessage (RFC 9420 §12.4)
+             * @example AAEAAg==
+             */
             readonly commit?: string;
-            /** @example AAEAAg== */
+            /**
+             * @description The Welcome for the new members, an MLSMessage (RFC 9420 §12.4.3.1)
+             * @example AAEAAg==
+             */
             readonly welcome?: string;
-            /** @example AAEAAg== */
+            /**
+             * @description The GroupInfo of the epoch that begins, an MLSMessage (RFC 9420 §12.4.3)
+             * @example AAEAAg==
+             */
             readonly groupInfo?: string;
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
@@ -2354,16 +2785,27 @@ export interface components {
              */
             readonly position?: string | number;
         };
+        /** @description Whether a user is barred now */
         readonly BarChanged: {
+            /**
+             * @description User id
+             * @example did:example:alice
+             */
             readonly user: string;
             /** @description Whether the user cannot come back by itself */
             readonly barred: boolean;
         };
         /** @description A member cannot commit its own removal: to leave, send no commit */
         readonly RemoveMember: {
-            /** @example AAEAAg== */
+            /**
+             * @description The commit, an MLSMessage (RFC 9420 §12.4)
+             * @example AAEAAg==
+             */
             readonly commit?: string;
-            /** @example AAEAAg== */
+            /**
+             * @description The GroupInfo of the epoch that begins, an MLSMessage (RFC 9420 §12.4.3)
+             * @example AAEAAg==
+             */
             readonly groupInfo?: string;
             /**
              * @description Only to leave: the Remove proposal for your own leaf
@@ -2383,27 +2825,52 @@ export interface components {
              */
             readonly position?: string | number;
         };
+        /** @description The role of a member */
         readonly Role: {
+            /**
+             * @description User id
+             * @example did:example:alice
+             */
             readonly user: string;
-            /** @enum {string} */
+            /**
+             * @description Role in the conversation
+             * @enum {string}
+             */
             readonly role: "admin" | "member";
         };
+        /** @description The role that a member gets */
         readonly RoleChange: {
-            /** @enum {string} */
+            /**
+             * @description Role in the conversation
+             * @enum {string}
+             */
             readonly role: "admin" | "member";
         };
+        /** @description A conversation as it is for everybody */
         readonly Conversation: {
+            /**
+             * @description Conversation id: base64url (no padding) of the MLS group_id
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
             readonly id: string;
-            /** @enum {string} */
+            /**
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+             * @enum {string}
+             */
             readonly protocol: "mls" | "opaque";
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @description Position in the log, from 1 */
+            /** @description Position of the last entry of the log; 0 = there is none */
             readonly lastSeq: number;
+            /** @description Number of members */
             readonly memberCount: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
             readonly createdAt: string;
         };
+        /** @description A group as it stands at `epoch` */
         readonly NewConversation: {
             /**
              * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -2411,44 +2878,63 @@ export interface components {
              */
             readonly id: string;
             /**
-             * @default mls
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol. Default: `"mls"`
              * @enum {string}
              */
             readonly protocol?: "mls" | "opaque";
-            /**
-             * @description MLS epoch
-             * @default 0
-             */
+            /** @description MLS epoch. Default: `0` */
             readonly epoch?: number;
-            /**
-             * @description Members of the group at `epoch`. The creator is always a member
-             * @default []
-             */
+            /** @description Members of the group at `epoch`. The creator is always a member. Default: `[]` */
             readonly members?: readonly string[];
-            /** @example AAEAAg== */
+            /**
+             * @description The GroupInfo of the group at `epoch`, an MLSMessage (RFC 9420 §12.4.3). Only in `mls` conversations
+             * @example AAEAAg==
+             */
             readonly groupInfo?: string;
             readonly policy?: components["schemas"]["PolicyInput"];
         };
-        /** @default {} */
+        /**
+         * @description Rules of a new conversation. What is left out has its default
+         * @default {}
+         */
         readonly PolicyInput: {
-            /** @enum {string} */
+            /**
+             * @description Who may add users. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayAdd?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may remove others. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayRemove?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may send proposals. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayPropose?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may join by external commit. `member`: further devices of members, and members that join again. `request`: also, others may ask to join. `anyone`: everybody may join
+             * @enum {string}
+             */
             readonly externalJoin?: "nobody" | "member" | "request" | "anyone";
-            /** @enum {string} */
+            /**
+             * @description Whether a commit must come with the GroupInfo of the epoch that it begins
+             * @enum {string}
+             */
             readonly groupInfo?: "required" | "optional";
+            /** @description The greatest number of members. Default: 1000 */
             readonly maxMembers?: number;
+            /** @description How many epochs behind the current one an application message may be */
             readonly epochWindow?: number;
             /**
              * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
              * @enum {string}
              */
             readonly lastAdmin?: "hand-over" | "refuse";
+            /** @description Days after which the bytes of application messages are deleted. Absent = never */
             readonly retentionDays?: number;
+            /** @description Days after which the bytes of commits and proposals are deleted. Absent = never */
             readonly commitRetentionDays?: number;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
@@ -2462,56 +2948,94 @@ export interface components {
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
+        /** @description A conversation as it is for the caller */
         readonly ConversationDetails: {
+            /**
+             * @description Conversation id: base64url (no padding) of the MLS group_id
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
             readonly id: string;
-            /** @enum {string} */
+            /**
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+             * @enum {string}
+             */
             readonly protocol: "mls" | "opaque";
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @description Position in the log, from 1 */
+            /** @description Position of the last entry of the log; 0 = there is none */
             readonly lastSeq: number;
+            /** @description Number of members */
             readonly memberCount: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
             readonly createdAt: string;
-            /** @enum {string} */
+            /**
+             * @description Your role. A conversation that you were removed from stays in the list for 30 days, as `removed`
+             * @enum {string}
+             */
             readonly role: "admin" | "member" | "removed";
+            /** @description Application messages of others after the read position, and explicit increments */
             readonly unread: number;
             readonly policy: components["schemas"]["Policy"];
             /** @description Entries that you may read: one range for each time that you were a member */
             readonly periods: readonly {
-                /** @description Position in the log, from 1 */
+                /** @description The first entry of the range */
                 readonly from: number;
-                /** @description Position in the log, from 1 */
+                /** @description The last one. Absent: the range goes on */
                 readonly to?: number;
             }[];
             /** @description The conversation that replaced this one after a reset */
             readonly successor?: string;
         };
+        /** @description The whole policy after the change */
         readonly ConversationChanged: {
             readonly policy: components["schemas"]["Policy"];
         };
+        /** @description What an admin changes */
         readonly ConversationChange: {
             readonly policy: components["schemas"]["PolicyChange"];
         };
+        /** @description Rules to change. What is left out stays; `null` takes a number of days away */
         readonly PolicyChange: {
-            /** @enum {string} */
+            /**
+             * @description Who may add users. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayAdd?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may remove others. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayRemove?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may send proposals. Default: `member`
+             * @enum {string}
+             */
             readonly whoMayPropose?: "admin" | "member" | "nobody";
-            /** @enum {string} */
+            /**
+             * @description Who may join by external commit. `member`: further devices of members, and members that join again. `request`: also, others may ask to join. `anyone`: everybody may join
+             * @enum {string}
+             */
             readonly externalJoin?: "nobody" | "member" | "request" | "anyone";
-            /** @enum {string} */
+            /**
+             * @description Whether a commit must come with the GroupInfo of the epoch that it begins
+             * @enum {string}
+             */
             readonly groupInfo?: "required" | "optional";
+            /** @description The greatest number of members. Default: 1000 */
             readonly maxMembers?: number;
+            /** @description How many epochs behind the current one an application message may be */
             readonly epochWindow?: number;
             /**
              * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
              * @enum {string}
              */
             readonly lastAdmin?: "hand-over" | "refuse";
+            /** @description Days after which the bytes of application messages are deleted. Absent = never */
             readonly retentionDays?: number | null;
+            /** @description Days after which the bytes of commits and proposals are deleted. Absent = never */
             readonly commitRetentionDays?: number | null;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
@@ -2525,7 +3049,9 @@ export interface components {
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
+        /** @description A page of the conversations of the caller */
         readonly ConversationList: {
+            /** @description In order of id */
             readonly conversations: readonly components["schemas"]["ListedConversation"][];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
@@ -2539,19 +3065,35 @@ export interface components {
              */
             readonly full?: true;
         };
+        /** @description A conversation in the list of the caller */
         readonly ListedConversation: {
+            /**
+             * @description Conversation id: base64url (no padding) of the MLS group_id
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
             readonly id: string;
-            /** @enum {string} */
+            /**
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+             * @enum {string}
+             */
             readonly protocol: "mls" | "opaque";
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @description Position in the log, from 1 */
+            /** @description Position of the last entry of the log; 0 = there is none */
             readonly lastSeq: number;
+            /** @description Number of members */
             readonly memberCount: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
             readonly createdAt: string;
-            /** @enum {string} */
+            /**
+             * @description Your role. A conversation that you were removed from stays in the list for 30 days, as `removed`
+             * @enum {string}
+             */
             readonly role: "admin" | "member" | "removed";
+            /** @description Application messages of others after the read position, and explicit increments */
             readonly unread: number;
             /** @description The oldest entry that is kept. Entries before it were deleted */
             readonly oldestSeq: number;
@@ -2564,6 +3106,7 @@ export interface components {
             /** @description The conversation that replaced this one after a reset */
             readonly successor?: string;
         };
+        /** @description How the vote stands */
         readonly ReportTaken: {
             /** @description Votes: members of the electorate who reported within 7 days */
             readonly reports: number;
@@ -2572,11 +3115,13 @@ export interface components {
             /** @description Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed */
             readonly open: boolean;
         };
+        /** @description What a device cannot process. It is a vote on a reset */
         readonly Report: {
             /** @description The entry that the device cannot process. 0 = the start of the conversation */
             readonly seq: number;
             /** @description Epoch of the device */
             readonly epoch: number;
+            /** @description What went wrong, for people */
             readonly reason: string;
             /**
              * @description Epoch authenticator of the device (RFC 9420 §8.7). It shows whether the group has forks, or is stuck as a whole
@@ -2584,17 +3129,23 @@ export interface components {
              */
             readonly epochAuthenticator?: string;
         };
+        /** @description The conversation is replaced */
         readonly ResetDone: {
-            readonly successor: string;
-        };
-        /** @description Id of the new conversation. Nobody may have used it before */
-        readonly Reset: {
             /**
-             * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+             * @description The conversation that replaced this one
              * @example q83vEjRWeJASNFZ4kBI0Vg
              */
             readonly successor: string;
         };
+        /** @description A new conversation in place of this one */
+        readonly Reset: {
+            /**
+             * @description Id of the new conversation. Nobody may have used it before
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
+            readonly successor: string;
+        };
+        /** @description What an upload has stored */
         readonly KeyPackagesStored: {
             /** @description Key packages that are new, including the last resort */
             readonly stored: number;
@@ -2603,8 +3154,9 @@ export interface components {
             /** @description Key packages in store, without the last resort */
             readonly available: number;
         };
-        /** @description Each key package is an MLSMessage of wire format key_package */
+        /** @description Key packages of the calling device */
         readonly KeyPackageUpload: {
+            /** @description Key packages that are handed out once each, as MLSMessages of wire format key_package */
             readonly keyPackages: readonly string[];
             /**
              * @description Key package with the extension last_resort (10). Other key packages must not have this extension
@@ -2612,6 +3164,7 @@ export interface components {
              */
             readonly lastResort?: string;
         };
+        /** @description The key packages that the calling device has in store */
         readonly KeyPackageStock: {
             /** @description Key packages in store, without the last resort */
             readonly available: number;
@@ -2620,9 +3173,16 @@ export interface components {
             /** @description Whether it is time to upload more */
             readonly lowStock: boolean;
         };
+        /** @description Key packages of one user. They are yours for 24 hours */
         readonly KeyPackagesClaimed: {
+            /** @description One of each device that has one */
             readonly keyPackages: readonly {
+                /**
+                 * @description Device id
+                 * @example phone
+                 */
                 readonly device: string;
+                /** @description The key package, an MLSMessage of wire format key_package */
                 readonly keyPackage: string;
                 /** @description KeyPackageRef (RFC 9420 §5.2) */
                 readonly ref: string;
@@ -2632,6 +3192,7 @@ export interface components {
             /** @description Devices that have no key packages left */
             readonly exhausted: readonly string[];
         };
+        /** @description Which key packages you need */
         readonly KeyPackageClaim: {
             /**
              * @description The packages are only for this conversation. It need not exist yet
@@ -2643,11 +3204,17 @@ export interface components {
             /** @description Cipher suite (RFC 9420 §17.1). Default: any */
             readonly cipherSuite?: number;
         };
+        /** @description Each user is in `claimed` or in `missing` */
         readonly GroupClaimed: {
             /** @description By user id: a package of each device that has one */
             readonly claimed: {
                 readonly [key: string]: readonly {
+                    /**
+                     * @description Device id
+                     * @example phone
+                     */
                     readonly device: string;
+                    /** @description The key package, an MLSMessage of wire format key_package */
                     readonly keyPackage: string;
                     /** @description KeyPackageRef (RFC 9420 §5.2) */
                     readonly ref: string;
@@ -2657,11 +3224,23 @@ export interface components {
             };
             /** @description Devices that have no key packages left */
             readonly exhausted: readonly {
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
                 readonly user: string;
+                /**
+                 * @description Device id
+                 * @example phone
+                 */
                 readonly device: string;
             }[];
             /** @description Every user of whom nothing was claimed */
             readonly missing: readonly {
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
                 readonly user: string;
                 /**
                  * @description `no-devices`: not known, or without other devices. `exhausted`: no device has a package. `consent-required`: the user has not consented, and gets a request. `rate-limited`: you took too many packages of one of its devices. `left-over`: the answer is full, ask again for these users
@@ -2672,7 +3251,9 @@ export interface components {
                 readonly retryAfter?: number;
             }[];
         };
+        /** @description A claim for many users at once */
         readonly GroupClaim: {
+            /** @description Whose key packages you need */
             readonly users: readonly string[];
             /**
              * @description The packages are only for this conversation. It need not exist yet
@@ -2682,10 +3263,19 @@ export interface components {
             /** @description Cipher suite (RFC 9420 §17.1). Default: any */
             readonly cipherSuite?: number;
         };
+        /** @description The devices of the user */
         readonly DeviceList: {
+            /** @description At most 100 */
             readonly devices: readonly {
+                /**
+                 * @description Device id
+                 * @example phone
+                 */
                 readonly device: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description Time of its first request
+                 */
                 readonly createdAt: string;
                 /**
                  * Format: date-time
@@ -2694,6 +3284,7 @@ export interface components {
                 readonly seenAt: string;
                 /** @description Key packages in store, without the last resort */
                 readonly available: number;
+                /** @description Whether it has a last resort that has not expired */
                 readonly lastResort: boolean;
                 /**
                  * @description How it is woken. Absent = it is not
@@ -2704,6 +3295,7 @@ export interface components {
                 readonly current: boolean;
             }[];
         };
+        /** @description What the service offers for wake-ups, and what the calling device has registered */
         readonly Push: {
             /** @description Kinds of targets that this service sends wake-ups to */
             readonly kinds: readonly ("web-push" | "gateway")[];
@@ -2711,14 +3303,21 @@ export interface components {
             readonly vapidPublicKey?: string;
             /** @description Absent = the calling device is not woken */
             readonly target?: {
-                /** @enum {string} */
+                /**
+                 * @description How the device is woken
+                 * @enum {string}
+                 */
                 readonly kind: "web-push" | "gateway";
                 /** @description Of a Web Push subscription */
                 readonly endpoint?: string;
                 /** @description Of a gateway */
                 readonly token?: string;
+                /** @description Of a gateway: which app or platform the token belongs to */
                 readonly app?: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was registered
+                 */
                 readonly registeredAt: string;
             };
             /** @description Ids of conversations that the calling device is not woken for */
@@ -2726,7 +3325,10 @@ export interface components {
         };
         /** @description Where the wake-ups of a device go */
         readonly PushTarget: {
-            /** @enum {string} */
+            /**
+             * @description A subscription of a browser or of UnifiedPush
+             * @enum {string}
+             */
             readonly kind: "web-push";
             /**
              * @description URL of the push subscription. Its host must be one that this service sends to
@@ -2735,37 +3337,56 @@ export interface components {
             readonly endpoint: string;
             /** @description Keys of the subscription (RFC 8291), base64url, as a browser gives them */
             readonly keys: {
+                /** @description Public key of P-256 */
                 readonly p256dh: string;
+                /** @description Secret of 16 bytes */
                 readonly auth: string;
             };
         } | {
-            /** @enum {string} */
+            /**
+             * @description A token that the gateway of the app knows
+             * @enum {string}
+             */
             readonly kind: "gateway";
             /** @description What the gateway of the app knows the device by: a token of APNs or FCM, for example */
             readonly token: string;
             /** @description Which app or platform the token belongs to, for a gateway that serves several */
             readonly app?: string;
         };
+        /** @description Conversations that stay silent */
         readonly PushMuted: {
+            /** @description What is stored now */
             readonly conversations: readonly string[];
         };
+        /** @description Conversations that stay silent */
         readonly PushMutedInput: {
+            /** @description All that the calling device is not to be woken for */
             readonly conversations: readonly string[];
         };
-        /** @description `seq` is the position of the joining commit */
+        /** @description A page of the Welcomes that wait for the calling device */
         readonly WelcomeList: {
+            /** @description In order of `seq` in each conversation */
             readonly welcomes: readonly {
+                /** @description Id of the Welcome, to acknowledge it */
                 readonly id: string;
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation: string;
+                /** @description The Welcome, an MLSMessage (RFC 9420 §12.4.3.1) */
                 readonly welcome: string;
-                /** @description Position in the log, from 1 */
+                /** @description Position of the commit that added the device */
                 readonly seq: number;
-                /** @description MLS epoch */
+                /** @description The epoch that began with it */
                 readonly epoch: number;
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description No field is known */
+        readonly Nothing: Record<string, never>;
+        /** @description Who may invite the user */
         readonly Consent: {
             /**
              * @description Who may invite you. `anyone`; `contacts`: users who are in a conversation with you now; `nobody`. Others have to ask, and you answer
@@ -2773,25 +3394,42 @@ export interface components {
              */
             readonly mode: "anyone" | "contacts" | "nobody";
         };
+        /** @description A page of the users who want to invite you */
         readonly ConsentRequestList: {
+            /** @description Users who wait for an answer */
             readonly requests: readonly {
-                /** @description Who wants to invite you */
+                /**
+                 * @description Who wants to invite you
+                 * @example did:example:alice
+                 */
                 readonly user: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it asked last
+                 */
                 readonly at: string;
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description The answer to a user who wants to invite you */
         readonly ConsentAnswer: {
             /** @description Whether the user may invite you from now on */
             readonly accept: boolean;
         };
+        /** @description Health of the process that answers */
         readonly Health: {
-            /** @enum {string} */
+            /**
+             * @description The worst of all checks
+             * @enum {string}
+             */
             readonly status: "healthy" | "degraded" | "unhealthy";
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was checked
+             */
             readonly timestamp: string;
+            /** @description Release of the process that answers */
             readonly version: string;
             /** @description Commit or image that the process was built from; `unknown` if nobody said it */
             readonly build: string;
@@ -2799,79 +3437,137 @@ export interface components {
             readonly incarnation?: string;
             /** @description Why checks are not healthy: `check: reason` */
             readonly reasons: readonly string[];
+            /** @description Each part on its own */
             readonly checks: {
-                /** @enum {string} */
+                /**
+                 * @description PostgreSQL
+                 * @enum {string}
+                 */
                 readonly database: "healthy" | "degraded" | "unhealthy";
-                /** @enum {string} */
+                /**
+                 * @description Temporal, and the workers
+                 * @enum {string}
+                 */
                 readonly temporal: "healthy" | "degraded" | "unhealthy";
-                /** @enum {string} */
+                /**
+                 * @description Memory of the process
+                 * @enum {string}
+                 */
                 readonly memory: "healthy" | "degraded" | "unhealthy";
                 /**
                  * @description Keys that verify tokens
                  * @enum {string}
                  */
                 readonly tokens: "healthy" | "degraded" | "unhealthy";
+                /** @description Conversations */
                 readonly actors: {
+                    /** @description Conversations that the process works on now */
                     readonly active_actors: number;
-                    /** @enum {string} */
+                    /**
+                     * @description Their queues
+                     * @enum {string}
+                     */
                     readonly status: "healthy" | "degraded" | "unhealthy";
+                    /** @description Whether `status` is `healthy` */
                     readonly healthy: boolean;
                 };
             };
         };
+        /** @description Whether the process serves requests */
         readonly Readiness: {
+            /** @description Whether a balancer may send requests here */
             readonly ready: boolean;
+            /** @description What it depends on */
             readonly checks: {
                 readonly [key: string]: boolean;
             };
         };
+        /** @description How the service proposes removals in a group */
         readonly ExternalSender: {
+            /** @description Number of the cipher suite (RFC 9420 §17.1) */
             readonly cipherSuite: number;
             /** @description The ExternalSender (RFC 9420 §12.1.8.1): signature key and credential. One element of `external_senders` */
             readonly externalSender: string;
         };
+        /** @description The service signs with new keys */
         readonly RotatedSenders: {
             /** @description Number of keys that were replaced */
             readonly retired: number;
         };
+        /** @description What an operator needs to know of the whole service */
         readonly ServiceStatus: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was looked at
+             */
             readonly at: string;
             /** @description Of the process that answers */
             readonly version: string;
             /** @description Health of the process that answers */
             readonly checks: {
-                /** @enum {string} */
+                /**
+                 * @description PostgreSQL
+                 * @enum {string}
+                 */
                 readonly database: "healthy" | "degraded" | "unhealthy";
-                /** @enum {string} */
+                /**
+                 * @description Temporal, and the workers
+                 * @enum {string}
+                 */
                 readonly temporal: "healthy" | "degraded" | "unhealthy";
-                /** @enum {string} */
+                /**
+                 * @description Memory of the process
+                 * @enum {string}
+                 */
                 readonly memory: "healthy" | "degraded" | "unhealthy";
-                /** @enum {string} */
+                /**
+                 * @description Queues of the conversations
+                 * @enum {string}
+                 */
                 readonly actors: "healthy" | "degraded" | "unhealthy";
             };
             /** @description What is wrong, the worst first; empty = nothing that the service can see */
             readonly findings: readonly {
+                /** @description Stable name of the finding */
                 readonly code: string;
-                /** @enum {string} */
+                /**
+                 * @description `problem`: somebody should act
+                 * @enum {string}
+                 */
                 readonly severity: "problem" | "note";
+                /** @description What is wrong, for people */
                 readonly text: string;
                 /** @description What to look at, or to do, next */
                 readonly hint?: string;
             }[];
+            /** @description Processes of the service */
             readonly processes: readonly {
+                /** @description Id of the process */
                 readonly id: string;
-                /** @enum {string} */
+                /**
+                 * @description What the process does
+                 * @enum {string}
+                 */
                 readonly kind: "api" | "worker" | "supervisor";
+                /** @description Its release */
                 readonly version: string;
+                /** @description Commit or image that it was built from */
                 readonly build: string;
+                /** @description Task queue of its workflows */
                 readonly taskQueue: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it began
+                 */
                 readonly startedAt: string;
                 /** @description Milliseconds since its last sign of life */
                 readonly silentMs: number;
-                /** @enum {string} */
+                /**
+                 * @description `silent`: no sign of life for some rounds. `gone`: it stopped, or is silent for long
+                 * @enum {string}
+                 */
                 readonly state: "live" | "silent" | "gone";
+                /** @description What it says of itself */
                 readonly facts: {
                     readonly [key: string]: unknown;
                 };
@@ -2882,9 +3578,11 @@ export interface components {
             readonly queue: {
                 /** @description Operations that wait */
                 readonly depth: number;
-                /** @description Milliseconds */
+                /** @description Age of the oldest of them, milliseconds */
                 readonly oldestWaitMs: number;
+                /** @description Conversations that are worked on */
                 readonly activeConversations: number;
+                /** @description Streams that are open */
                 readonly openStreams: number;
                 /** @description Batches on the direct path although the workflow is preferred, by reason */
                 readonly diversions: {
@@ -2893,9 +3591,11 @@ export interface components {
             };
             /** @description Absent while Temporal does not answer */
             readonly temporal?: {
+                /** @description Workers that Temporal sees */
                 readonly pollers: readonly {
+                    /** @description What the worker calls itself */
                     readonly identity: string;
-                    /** @description Milliseconds */
+                    /** @description Milliseconds since it polled last */
                     readonly silentMs: number;
                 }[];
                 /** @description Runs of conversations */
@@ -2905,8 +3605,11 @@ export interface components {
             };
             /** @description Absent while PostgreSQL does not answer */
             readonly database?: {
+                /** @description Version of PostgreSQL */
                 readonly version: string;
+                /** @description Open sessions */
                 readonly connections: number;
+                /** @description Sessions that the server admits */
                 readonly maxConnections: number;
                 /** @description Sessions that wait for a lock */
                 readonly waitingForLocks: number;
@@ -2914,11 +3617,15 @@ export interface components {
                 readonly standbys: number;
                 /** @description Whether commits wait for a standby: then a failover loses nothing that was acknowledged */
                 readonly waitsForStandby: boolean;
+                /** @description The transaction that is open longest. Absent = none */
                 readonly oldestTransaction?: {
-                    /** @description Milliseconds */
+                    /** @description Its age, milliseconds */
                     readonly ms: number;
+                    /** @description Process id in the database server */
                     readonly pid: number;
+                    /** @description What the session calls itself */
                     readonly application: string;
+                    /** @description Of its session: active, idle in transaction and so on */
                     readonly state: string;
                 };
                 /** @description Conversations whose timer is late by 5 minutes; counted up to 1000 */
@@ -2928,61 +3635,95 @@ export interface components {
             readonly troubles: {
                 /** @description There are more than these */
                 readonly more: boolean;
+                /** @description Those that were seen last */
                 readonly newest: readonly {
+                    /**
+                     * @description Conversation id: base64url (no padding) of the MLS group_id
+                     * @example q83vEjRWeJASNFZ4kBI0Vg
+                     */
                     readonly conversation: string;
-                    /** @enum {string} */
+                    /**
+                     * @description What was seen
+                     * @enum {string}
+                     */
                     readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
-                    /** Format: date-time */
+                    /**
+                     * Format: date-time
+                     * @description When it was seen first
+                     */
                     readonly firstAt: string;
-                    /** Format: date-time */
+                    /**
+                     * Format: date-time
+                     * @description When it was seen last
+                     */
                     readonly lastAt: string;
+                    /** @description How often it was seen since `firstAt` */
                     readonly seen: number;
                 }[];
             };
         };
+        /** @description The setting, and what the process that answers makes of it */
         readonly PathState: {
             /**
              * @description Execution path of operations
              * @enum {string}
              */
             readonly path: "workflow" | "direct" | "auto";
-            /**
-             * @description Percentage of conversations that take this path. The others take the other path
-             * @default 100
-             */
+            /** @description Percentage of conversations that take this path. The others take the other path. Default: `100` */
             readonly rollout?: number;
             readonly controller: components["schemas"]["PathController"];
         };
+        /** @description What `auto` sees and does */
         readonly PathController: {
             /**
              * @description What `auto` does in the process that answers. `limited`: Temporal has more than it carries in good time. `away`: it does not answer
              * @enum {string}
              */
             readonly state: "normal" | "limited" | "away";
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When this state began
+             */
             readonly since: string;
             /** @description Workflow updates that may be in flight */
             readonly limit: number;
+            /** @description Workflow updates that are in flight */
             readonly inFlight: number;
             /** @description Time of an update without load */
             readonly baselineMs?: number;
+            /** @description Answered workflow updates, of the last ten seconds */
             readonly updatesPerSecond: number;
             /** @description Part of the batches that took the workflow, of the last ten seconds */
             readonly share: number;
-            /** @enum {string} */
+            /**
+             * @description `open`: no operation takes the workflow. `half-open`: single ones try it
+             * @enum {string}
+             */
             readonly breaker: "closed" | "open" | "half-open";
+            /** @description Conversations whose workflows do not answer: they go the direct way */
             readonly wedged: readonly {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description Since when its workflow has not answered
+                 */
                 readonly since: string;
                 /** @description Its row is locked in Postgres, so its workflow may be well */
                 readonly locked: boolean;
             }[];
         };
+        /** @description Whether and how far the workflow path is empty */
         readonly DrainState: {
             /** @description Whether the workflow path is out of use */
             readonly drained: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Since when
+             */
             readonly since?: string;
             /** @description User id of the operator */
             readonly by?: string;
@@ -2991,51 +3732,64 @@ export interface components {
             /** @description Runs that this request asked to end */
             readonly ended?: number;
         };
+        /** @description Which way operations take */
         readonly PathSetting: {
             /**
              * @description Execution path of operations
              * @enum {string}
              */
             readonly path: "workflow" | "direct" | "auto";
-            /**
-             * @description Percentage of conversations that take this path. The others take the other path
-             * @default 100
-             */
+            /** @description Percentage of conversations that take this path. The others take the other path. Default: `100` */
             readonly rollout?: number;
         };
+        /** @description One step of the drain */
         readonly DrainStep: {
-            /**
-             * @description End runs at once, also those that do not answer. Nothing that was acknowledged is lost
-             * @default false
-             */
+            /** @description End runs at once, also those that do not answer. Nothing that was acknowledged is lost. Default: `false` */
             readonly terminate?: boolean;
-            /**
-             * @description Runs of this step
-             * @default 200
-             */
+            /** @description Runs of this step. Default: `200` */
             readonly limit?: number;
         };
+        /** @description A page of the conversations of the service */
         readonly AdminConversationList: {
+            /** @description In order of id */
             readonly conversations: readonly {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly id: string;
-                /** @enum {string} */
+                /**
+                 * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+                 * @enum {string}
+                 */
                 readonly protocol: "mls" | "opaque";
                 /** @description MLS epoch */
                 readonly epoch: number;
-                /** @description Position in the log, from 1 */
+                /** @description Position of the last entry of the log; 0 = there is none */
                 readonly lastSeq: number;
+                /** @description Number of members */
                 readonly memberCount: number;
                 /** @description Retention deleted the entries before this one */
                 readonly oldestSeq: number;
-                /** @enum {string} */
+                /**
+                 * @description What the conversation is
+                 * @enum {string}
+                 */
                 readonly state: "active" | "reset-open" | "superseded" | "deleted";
+                /**
+                 * @description The conversation that replaced this one after a reset
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly successor?: string;
                 /**
                  * Format: date-time
                  * @description Time of its next timer
                  */
                 readonly dueAt?: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was created
+                 */
                 readonly createdAt: string;
                 /**
                  * Format: date-time
@@ -3048,26 +3802,45 @@ export interface components {
             /** @description Value of `cursor` for the next page. Absent on the last page. A page may be empty and have one: it looks at 2000 conversations at most */
             readonly next?: string;
         };
+        /** @description All that the service knows of a conversation */
         readonly AdminConversation: {
+            /**
+             * @description Conversation id: base64url (no padding) of the MLS group_id
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
             readonly id: string;
-            /** @enum {string} */
+            /**
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+             * @enum {string}
+             */
             readonly protocol: "mls" | "opaque";
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @description Position in the log, from 1 */
+            /** @description Position of the last entry of the log; 0 = there is none */
             readonly lastSeq: number;
+            /** @description Number of members */
             readonly memberCount: number;
             /** @description Retention deleted the entries before this one */
             readonly oldestSeq: number;
-            /** @enum {string} */
+            /**
+             * @description What the conversation is
+             * @enum {string}
+             */
             readonly state: "active" | "reset-open" | "superseded" | "deleted";
+            /**
+             * @description The conversation that replaced this one after a reset
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
             readonly successor?: string;
             /**
              * Format: date-time
              * @description Time of its next timer
              */
             readonly dueAt?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
             readonly createdAt: string;
             /**
              * Format: date-time
@@ -3080,18 +3853,21 @@ export interface components {
             readonly admins: number;
             /** @description Operations whose bytes wait for a decision */
             readonly staged: number;
-            /** @description Milliseconds */
+            /** @description Age of the oldest of them, milliseconds */
             readonly oldestStagedMs?: number;
             /** @description Increments that were answered and are not counted yet */
             readonly increments: number;
             /** @description Sessions of the database that hold the row of the conversation or wait for it */
             readonly locks: readonly {
+                /** @description Process id in the database server */
                 readonly pid: number;
+                /** @description What the session calls itself */
                 readonly application?: string;
+                /** @description Database user */
                 readonly role?: string;
                 /** @description Of its session: active, idle in transaction and so on */
                 readonly state?: string;
-                /** @description Milliseconds */
+                /** @description Age of its transaction, milliseconds */
                 readonly transactionMs?: number;
                 /** @description True: it holds the row. False: it waits */
                 readonly holds: boolean;
@@ -3099,31 +3875,47 @@ export interface components {
             readonly workflow: components["schemas"]["WorkflowRun"];
             /** @description Absent: there is none, or Temporal does not answer */
             readonly run?: {
+                /** @description Id of the run */
                 readonly runId: string;
                 /** @description As Temporal names it: RUNNING, COMPLETED, FAILED and so on */
                 readonly status: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When the run began
+                 */
                 readonly startedAt: string;
-                /** @description Events */
+                /** @description Events of its history */
                 readonly historyLength: number;
+                /** @description Size of its history */
                 readonly historyBytes?: number;
                 /** @description The workflow task that is tried now. Above 1: its tries failed or timed out. Absent = none waits */
                 readonly taskAttempt?: number;
                 /** @description The newest failure in the last 20 events */
                 readonly lastFailure?: {
-                    /** Format: date-time */
+                    /**
+                     * Format: date-time
+                     * @description When it failed
+                     */
                     readonly at: string;
+                    /** @description Type of the event */
                     readonly event: string;
+                    /** @description What Temporal says of it */
                     readonly message: string;
                 };
                 /** @description What the run says of itself. Absent: no worker answered within a second */
                 readonly state?: {
-                    /** @enum {string} */
+                    /**
+                     * @description `degraded`: its last batch could not be decided, and is tried again
+                     * @enum {string}
+                     */
                     readonly health: "healthy" | "degraded";
                     /** @description Operations that wait in the workflow */
                     readonly mailbox: number;
+                    /** @description Increments that wait in the workflow */
                     readonly increments: number;
+                    /** @description Operations that the run has decided */
                     readonly decided: number;
+                    /** @description Whether the run ends as soon as nothing waits */
                     readonly closing: boolean;
                     /** @description MLS epoch */
                     readonly epoch?: number;
@@ -3138,38 +3930,62 @@ export interface components {
             };
             /** @description What the process that answers knows; the others know their own part */
             readonly process: {
-                /** @enum {string} */
+                /**
+                 * @description Which way its operations take
+                 * @enum {string}
+                 */
                 readonly path: "workflow" | "direct" | "auto";
                 /** @description Operations that wait in its queue */
                 readonly mailbox: number;
+                /** @description Operations that are being decided */
                 readonly inFlight: number;
                 /** @description Age of the oldest operation that waits or is in flight */
                 readonly oldestMs: number;
                 /** @description Open streams that follow the conversation */
                 readonly streams: number;
+                /** @description The last operations that were not decided */
                 readonly failures: readonly {
-                    /** Format: date-time */
+                    /**
+                     * Format: date-time
+                     * @description When the operation failed
+                     */
                     readonly at: string;
+                    /** @description Kind of the operation */
                     readonly kind: string;
+                    /** @description Code of the problem */
                     readonly code: string;
-                    /** @description Milliseconds */
+                    /** @description How long it had waited, milliseconds */
                     readonly waitedMs: number;
                 }[];
             };
+            /** @description Signs of trouble, also older ones */
             readonly signs: readonly {
-                /** @enum {string} */
+                /**
+                 * @description What was seen
+                 * @enum {string}
+                 */
                 readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was seen first
+                 */
                 readonly firstAt: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was seen last
+                 */
                 readonly lastAt: string;
+                /** @description How often it was seen since `firstAt` */
                 readonly seen: number;
+                /** @description More about it; the fields depend on the sign */
                 readonly details: {
                     readonly [key: string]: unknown;
                 };
             }[];
         };
+        /** @description The workflow of a conversation */
         readonly WorkflowRun: {
+            /** @description Id of the workflow */
             readonly id: string;
             /**
              * Format: uri
@@ -3179,18 +3995,26 @@ export interface components {
             /** @description Absent while Temporal does not answer */
             readonly running?: boolean;
         };
+        /** @description The incarnation that all processes go over to */
         readonly Restored: {
             /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
             readonly incarnation: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it began
+             */
             readonly since: string;
         };
+        /** @description Nothing has to be said yet */
         readonly RestoredRequest: Record<string, never>;
+        /** @description Why an operator acts */
         readonly OperatorReason: {
             /** @description Shown in the run and in the audit trail */
             readonly reason?: string;
         };
+        /** @description A page of the history of the run */
         readonly HistoryPage: {
+            /** @description Id of the run, for the next pages */
             readonly runId: string;
             /** @description Events in the JSON form of Temporal */
             readonly events: readonly {
@@ -3199,29 +4023,49 @@ export interface components {
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description An export that can be read page by page */
         readonly ExportBegun: {
             /** @description Number of the export: that of its entry in the audit trail */
             readonly export: number;
+            /** @description The conversation as it is now */
             readonly conversation: {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly id: string;
-                /** @enum {string} */
+                /**
+                 * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+                 * @enum {string}
+                 */
                 readonly protocol: "mls" | "opaque";
                 /** @description MLS epoch */
                 readonly epoch: number;
-                /** @description Position in the log, from 1 */
+                /** @description Position of the last entry of the log; 0 = there is none */
                 readonly lastSeq: number;
+                /** @description Number of members */
                 readonly memberCount: number;
                 /** @description Retention deleted the entries before this one */
                 readonly oldestSeq: number;
-                /** @enum {string} */
+                /**
+                 * @description What the conversation is
+                 * @enum {string}
+                 */
                 readonly state: "active" | "reset-open" | "superseded" | "deleted";
+                /**
+                 * @description The conversation that replaced this one after a reset
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly successor?: string;
                 /**
                  * Format: date-time
                  * @description Time of its next timer
                  */
                 readonly dueAt?: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was created
+                 */
                 readonly createdAt: string;
                 /**
                  * Format: date-time
@@ -3234,57 +4078,96 @@ export interface components {
             /** @description The last entry of the export */
             readonly lastSeq: number;
         };
+        /** @description A page of the log */
         readonly ExportEntries: {
+            /** @description In order of `seq` */
             readonly entries: readonly {
                 /** @description Position in the log, from 1 */
                 readonly seq: number;
-                /** @enum {string} */
+                /**
+                 * @description What the entry is
+                 * @enum {string}
+                 */
                 readonly kind: "application" | "commit" | "proposal";
+                /**
+                 * @description Id that its sender gave the operation, or that the service made for it
+                 * @example example-1
+                 */
                 readonly id: string;
                 /** @description MLS epoch */
                 readonly epoch: number;
+                /**
+                 * @description User id of its sender
+                 * @example did:example:alice
+                 */
                 readonly sender?: string;
                 /** @description sha256 over the decoded bytes, as lower-case hex */
                 readonly sha256: string;
                 /** @description Absent: retention took the bytes */
                 readonly ciphertext?: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was accepted
+                 */
                 readonly at: string;
             }[];
             /** @description Value of `after` for the next page. Absent on the last page */
             readonly next?: number;
         };
+        /** @description A page of the members */
         readonly ExportMembers: {
+            /** @description Members and former members, in order of user id */
             readonly members: readonly {
+                /**
+                 * @description User id
+                 * @example did:example:alice
+                 */
                 readonly user: string;
-                /** @enum {string} */
+                /**
+                 * @description Role in the conversation
+                 * @enum {string}
+                 */
                 readonly role: "admin" | "member";
-                /** @description Position in the log, from 1 */
+                /** @description The entry with which it joined last; 0 = with the creation */
                 readonly joinedSeq: number;
-                /** @description MLS epoch */
+                /** @description The epoch that began with it */
                 readonly joinedEpoch: number;
                 /** @description Last entry that a former member may read */
                 readonly leftSeq?: number;
+                /** @description Entries that it may read: one range for each time that it was a member */
                 readonly periods: readonly {
-                    /** @description Position in the log, from 1 */
+                    /** @description The first entry of the range */
                     readonly from: number;
-                    /** @description Position in the log, from 1 */
+                    /** @description The last one. Absent: the range goes on */
                     readonly to?: number;
                 }[];
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description What the service knows of a user */
         readonly AdminUser: {
+            /**
+             * @description User id
+             * @example did:example:alice
+             */
             readonly user: string;
             /**
              * @description Who may invite it
              * @enum {string}
              */
             readonly consent: "anyone" | "contacts" | "nobody";
+            /** @description Its devices */
             readonly devices: readonly {
+                /**
+                 * @description Device id
+                 * @example phone
+                 */
                 readonly device: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description Time of its first request
+                 */
                 readonly createdAt: string;
                 /**
                  * Format: date-time
@@ -3293,6 +4176,7 @@ export interface components {
                 readonly seenAt: string;
                 /** @description Key packages in store, without the last resort */
                 readonly available: number;
+                /** @description Whether it has a last resort that has not expired */
                 readonly lastResort: boolean;
                 /**
                  * @description How it is woken. Absent = it is not
@@ -3305,35 +4189,63 @@ export interface components {
             /** @description Its data is being erased */
             readonly erasing: boolean;
         };
+        /** @description A page of the conversations of a user */
         readonly AdminUserConversations: {
+            /** @description In order of id */
             readonly conversations: readonly {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly id: string;
-                /** @enum {string} */
+                /**
+                 * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+                 * @enum {string}
+                 */
                 readonly protocol: "mls" | "opaque";
-                /** @enum {string} */
-                readonly role: "admin" | "member" | "removed";
                 /** @description MLS epoch */
                 readonly epoch: number;
-                /** @description Position in the log, from 1 */
+                /** @description Position of the last entry of the log; 0 = there is none */
                 readonly lastSeq: number;
+                /** @description Number of members */
                 readonly memberCount: number;
-                readonly unread: number;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was created
+                 */
                 readonly createdAt: string;
+                /**
+                 * @description Its role
+                 * @enum {string}
+                 */
+                readonly role: "admin" | "member" | "removed";
+                /** @description Application messages of others after the read position, and explicit increments */
+                readonly unread: number;
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
-        /** @description Newest first */
+        /** @description A page of the audit trail */
         readonly AuditList: {
+            /** @description The newest first */
             readonly entries: readonly {
+                /** @description Number of the entry */
                 readonly id: number;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was done
+                 */
                 readonly at: string;
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation?: string;
                 /** @description User id */
                 readonly actor: string;
+                /** @description What was done */
                 readonly action: string;
+                /** @description More about it; the fields depend on the action */
                 readonly details: {
                     readonly [key: string]: unknown;
                 };
@@ -3341,15 +4253,34 @@ export interface components {
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description How far the removal of a user or a device is */
         readonly OffBoarding: {
+            /**
+             * @description User id
+             * @example did:example:alice
+             */
             readonly user: string;
+            /**
+             * @description Only this device. Absent = the whole user
+             * @example phone
+             */
             readonly device?: string;
-            /** @enum {string} */
+            /**
+             * @description Why; it stands in the audit trail
+             * @enum {string}
+             */
             readonly reason: "account-closed" | "device-stolen" | "device-removed";
+            /** @description User id of the operator */
             readonly startedBy: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it began
+             */
             readonly startedAt: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was taken back
+             */
             readonly undoneAt?: string;
             /**
              * @description `working`: conversations are being reached. `waiting`: all were, and some groups wait for a commit of a member. `done`: no group has a leaf any more
@@ -3363,8 +4294,12 @@ export interface components {
             /** @description Conversations that wait for a commit of a member */
             readonly waiting: number;
         };
+        /** @description Whom to remove from everywhere, and why */
         readonly OffBoardingInput: {
-            /** @enum {string} */
+            /**
+             * @description Why; it stands in the audit trail
+             * @enum {string}
+             */
             readonly reason: "account-closed" | "device-stolen" | "device-removed";
             /**
              * @description Only this device of the user. Absent = the whole user
@@ -3372,13 +4307,18 @@ export interface components {
              */
             readonly device?: string;
         };
+        /** @description What was found in some conversations */
         readonly ConsistencyFindings: {
             /** @description Conversations that were read; those that do not exist are left out */
             readonly checked: number;
             /** @description Number of findings, also of those that are not listed */
             readonly found: number;
+            /** @description What breaks a rule */
             readonly findings: readonly {
-                /** @description Absent: a key package that no conversation used */
+                /**
+                 * @description Absent: a key package that no conversation used
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation?: string;
                 /** @description Name of the rule (docs/explanation/consistency.md) */
                 readonly rule: string;
@@ -3388,13 +4328,17 @@ export interface components {
                 };
             }[];
         };
+        /** @description The newest audit of all conversations */
         readonly ConsistencyRun: {
             /**
              * @description `none` = there was no audit yet
              * @enum {string}
              */
             readonly state: "none" | "running" | "finished" | "stopped";
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it began
+             */
             readonly startedAt?: string;
             /** @description User id of an operator. Absent = the schedule */
             readonly startedBy?: string;
@@ -3403,7 +4347,10 @@ export interface components {
              * @description When it last came forward
              */
             readonly seenAt?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it ended
+             */
             readonly finishedAt?: string;
             /** @description Conversations that were read */
             readonly checked: number;
@@ -3411,8 +4358,12 @@ export interface components {
             readonly total: number;
             /** @description Number of findings. At most 1,000 are listed */
             readonly found: number;
+            /** @description What breaks a rule */
             readonly findings: readonly {
-                /** @description Absent: a key package that no conversation used */
+                /**
+                 * @description Absent: a key package that no conversation used
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation?: string;
                 /** @description Name of the rule (docs/explanation/consistency.md) */
                 readonly rule: string;
@@ -3424,10 +4375,12 @@ export interface components {
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        /** @description What is to be read */
         readonly StartConsistencyAudit: {
             /** @description These are read at once, and the answer has the findings. Absent = an audit of all begins */
             readonly conversations?: readonly string[];
         };
+        /** @description What the supervisor sees and did */
         readonly SupervisorReport: {
             /** @description It signed a short while ago: within three of its rounds and 30 seconds */
             readonly running: boolean;
@@ -3438,112 +4391,91 @@ export interface components {
             readonly policy: components["schemas"]["SupervisorPolicy"];
             /** @description Signs of the last minute, the newest first; at most 500 */
             readonly troubles: readonly {
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation: string;
-                /** @enum {string} */
+                /**
+                 * @description What was seen
+                 * @enum {string}
+                 */
                 readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was seen first
+                 */
                 readonly firstAt: string;
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it was seen last
+                 */
                 readonly lastAt: string;
                 /** @description How often it was seen since `firstAt` */
                 readonly seen: number;
+                /** @description More about it; the fields depend on the sign */
                 readonly details: {
                     readonly [key: string]: unknown;
                 };
             }[];
             /** @description What it did last, the newest first; at most 50. The audit trail has all */
             readonly actions: readonly {
-                /** Format: date-time */
+                /**
+                 * Format: date-time
+                 * @description When it did it
+                 */
                 readonly at: string;
+                /**
+                 * @description Conversation id: base64url (no padding) of the MLS group_id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
                 readonly conversation?: string;
+                /** @description What it did */
                 readonly action: string;
+                /** @description Why */
                 readonly reason: string;
+                /** @description More about it; the fields depend on the action */
                 readonly details: {
                     readonly [key: string]: unknown;
                 };
             }[];
         };
+        /** @description What the supervisor does, and when */
         readonly SupervisorPolicy: {
             /**
-             * @description `one-for-one`: a conversation in trouble is restarted alone. `report-only`: none is
-             * @default one-for-one
+             * @description `one-for-one`: a conversation in trouble is restarted alone. `report-only`: none is. Default: `"one-for-one"`
              * @enum {string}
              */
             readonly strategy?: "one-for-one" | "report-only";
-            /**
-             * @description Pause between two rounds.
-             * @default 5000
-             */
+            /** @description Pause between two rounds.. Default: `5000` */
             readonly intervalMs?: number;
-            /**
-             * @description Rounds in a row that must see a sign before anything is done about it.
-             * @default 2
-             */
+            /** @description Rounds in a row that must see a sign before anything is done about it.. Default: `2` */
             readonly looks?: number;
-            /**
-             * @description Attempts of a workflow task after which it counts as failing for ever.
-             * @default 3
-             */
+            /** @description Attempts of a workflow task after which it counts as failing for ever.. Default: `3` */
             readonly taskAttempts?: number;
-            /**
-             * @description Time for a run to answer before it is taken for wedged.
-             * @default 6000
-             */
+            /** @description Time for a run to answer before it is taken for wedged.. Default: `6000` */
             readonly patienceMs?: number;
-            /**
-             * @description Age of a due time that counts as long past.
-             * @default 600000
-             */
+            /** @description Age of a due time that counts as long past.. Default: `600000` */
             readonly overdueMs?: number;
-            /**
-             * @description Restarts in one round.
-             * @default 50
-             */
+            /** @description Restarts in one round.. Default: `50` */
             readonly maxPerRound?: number;
-            /**
-             * @description Pause before the second restart of a conversation.
-             * @default 1000
-             */
+            /** @description Pause before the second restart of a conversation.. Default: `1000` */
             readonly backoffInitialMs?: number;
-            /**
-             * @description Longest pause between two restarts of a conversation.
-             * @default 60000
-             */
+            /** @description Longest pause between two restarts of a conversation.. Default: `60000` */
             readonly backoffMaxMs?: number;
-            /**
-             * @description The next pause is longer by this factor.
-             * @default 2
-             */
+            /** @description The next pause is longer by this factor.. Default: `2` */
             readonly backoffFactor?: number;
-            /**
-             * @description Share of a pause that is left to chance, so that not all come back at once.
-             * @default 0.5
-             */
+            /** @description Share of a pause that is left to chance, so that not all come back at once.. Default: `0.5` */
             readonly backoffJitter?: number;
-            /**
-             * @description Restarts of one conversation within the window. Then it is given up.
-             * @default 3
-             */
+            /** @description Restarts of one conversation within the window. Then it is given up.. Default: `3` */
             readonly maxRestarts?: number;
-            /**
-             * @description The window in which restarts and escalations count.
-             * @default 600000
-             */
+            /** @description The window in which restarts and escalations count.. Default: `600000` */
             readonly windowMs?: number;
-            /**
-             * @description Buckets over which conversations are spread by a hash of their id.
-             * @default 16
-             */
+            /** @description Buckets over which conversations are spread by a hash of their id.. Default: `16` */
             readonly buckets?: number;
-            /**
-             * @description Conversations given up in one bucket within the window. Then the bucket is stopped.
-             * @default 3
-             */
+            /** @description Conversations given up in one bucket within the window. Then the bucket is stopped.. Default: `3` */
             readonly bucketEscalations?: number;
-            /**
-             * @description Buckets stopped within the window. Then nothing is restarted any more.
-             * @default 3
-             */
+            /** @description Buckets stopped within the window. Then nothing is restarted any more.. Default: `3` */
             readonly serviceEscalations?: number;
         };
     };
@@ -3576,7 +4508,9 @@ export interface operations {
                  * @example 1
                  */
                 readonly after?: string | number;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
+                /** @description Only entries of this kind */
                 readonly kind?: "application" | "commit" | "proposal";
                 /** @description Only the entry with this id */
                 readonly id?: string;
@@ -3821,7 +4755,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["Message"] | components["schemas"]["Messages"];
+                readonly "application/json": components["schemas"]["MessageOrMessages"];
             };
         };
         readonly responses: {
@@ -4104,7 +5038,10 @@ export interface operations {
                  * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
-                /** @example 2 */
+                /**
+                 * @description Position of the entry in the log
+                 * @example 2
+                 */
                 readonly seq: number;
             };
             readonly cookie?: never;
@@ -4322,6 +5259,7 @@ export interface operations {
                 readonly after?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -6373,7 +7311,7 @@ export interface operations {
                      *     id: 2.K8ubVegRKy4uB3wo
                      *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAEBABwQVPlgnbqXz57yog4cWMh5TE4X2UVuQK3IDpyQQRCFBbu9vF9hp7lu+zR/avbbs8aAUl6eH/yDgvlZksT9EiOaONSclDiW0pVzOGk0soYWiHkzrb5cy294DPyOfpskOOOGEN7QE2OgpV7hjhN89jgGWt581X3aGlcwFZmZ5MjTTPoSXdc1mtWfhK3HKtZ6iukSlQ5jOku2Csb+ycb8ilJ2aYobsq+gMPnd07MPRnmVQuIw5ZcqU3OGPrEUZ1BFK4nhe1Zm9oP2iwaDJ+Ty8abP60qqEde6+HSfyvG3qNyVnJGt33he3FHBoTERwVyIXjTFapYEFQDsze3t5JJSmdc/w8vUGZgzCLipiUpVoLAQATcjgfVmId14VUgWcH/I36qZJbhrKlQSYm1fm20YzA==","at":"2026-11-29T04:49:04.189Z","chain":"K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=","chainBefore":"62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": string;
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -6566,7 +7504,7 @@ export interface operations {
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": string;
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -7371,6 +8309,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -9100,6 +10039,7 @@ export interface operations {
                 readonly changedSince?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -12882,6 +13822,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -13048,14 +13989,17 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a225a2-9e45-79ec-9c16-b7e94f71ac4a */
+                /**
+                 * @description Id of the Welcome
+                 * @example 01a225a2-9e45-79ec-9c16-b7e94f71ac4a
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
         };
         readonly requestBody?: {
             readonly content: {
-                readonly "application/json": Record<string, never>;
+                readonly "application/json": components["schemas"]["Nothing"];
             };
         };
         readonly responses: {
@@ -13604,6 +14548,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -15731,13 +16676,18 @@ export interface operations {
                 readonly state?: "active" | "reset-open" | "superseded" | "deleted" | "due";
                 /** @description In trouble within the last 10 minutes: with this sign, or with any */
                 readonly trouble?: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked" | "any";
+                /** @description With so many members or more */
                 readonly minMembers?: number;
+                /** @description With so many members or fewer */
                 readonly maxMembers?: number;
                 /** @description No entry for this time */
                 readonly idleSeconds?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
-                /** @example 10 */
+                /**
+                 * @description The greatest number of elements of the answer
+                 * @example 10
+                 */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -16135,6 +17085,7 @@ export interface operations {
     readonly adminDeleteConversation: {
         readonly parameters: {
             readonly query?: {
+                /** @description Shown in the audit trail */
                 readonly reason?: string;
             };
             readonly header?: {
@@ -17425,6 +18376,7 @@ export interface operations {
             readonly query?: {
                 /** @description Entries after this `seq` */
                 readonly after?: number;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -17437,7 +18389,10 @@ export interface operations {
                  * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
-                /** @example 6 */
+                /**
+                 * @description Number of the export
+                 * @example 6
+                 */
                 readonly export: number;
             };
             readonly cookie?: never;
@@ -17624,6 +18579,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -17636,7 +18592,10 @@ export interface operations {
                  * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
-                /** @example 6 */
+                /**
+                 * @description Number of the export
+                 * @example 6
+                 */
                 readonly export: number;
             };
             readonly cookie?: never;
@@ -18013,6 +18972,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -18204,7 +19164,10 @@ export interface operations {
                 readonly conversation?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
-                /** @example 3 */
+                /**
+                 * @description The greatest number of elements of the answer
+                 * @example 3
+                 */
                 readonly limit?: number;
             };
             readonly header?: {
@@ -19006,6 +19969,7 @@ export interface operations {
             readonly query?: {
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @description The greatest number of elements of the answer */
                 readonly limit?: number;
             };
             readonly header?: {

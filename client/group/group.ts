@@ -210,11 +210,12 @@ export class MlsGroup {
   delete(seq: number, { asAdmin = false }: { readonly asAdmin?: boolean } = {}): Promise<void> {
     return this.#inTurn(async () => {
       const { api, id, deletionSecrets } = this.#options;
-      const { entries } = await api.log(id, { after: seq - 1, limit: 1 });
+      const [entry] = (await api.log(id, { after: seq - 1, limit: 1 })).entries;
       // An entry whose bytes are gone names its message no more: then only an admin can have the others drop it.
-      const messageId = asAdmin ? undefined : entries[0]?.id;
+      const messageId = asAdmin ? undefined : entry?.id;
       const secret = messageId === undefined ? undefined : toBase64(await deletionSecrets.of(id, messageId));
-      if (entries[0]?.deleted !== true) await api.deleteMessage(id, seq, secret);
+      const isDeleted = entry?.kind === 'application' && entry.deleted === true;
+      if (!isDeleted) await api.deleteMessage(id, seq, secret);
       await this.#log.dropText(seq);
     });
   }

@@ -98,7 +98,11 @@ export class FakeService {
       send: (id, message) => now(() => this.#send(user, id, message)),
       deleteMessage: (id, seq, secret) => now(() => this.#delete(user, id, seq, secret)),
       deletions: (id) =>
-        now(() => this.#findFor(user, id).log.flatMap(({ seq, deleted }) => (deleted === true ? [seq] : []))),
+        now(() =>
+          this.#findFor(user, id).log.flatMap((entry) =>
+            entry.kind === 'application' && entry.deleted === true ? [entry.seq] : [],
+          ),
+        ),
       log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
       // Its logs are never cut.
       positions: (_id, positions) => now(() => positions.at(-1)),
@@ -214,7 +218,7 @@ export class FakeService {
   #delete(user: string, id: string, seq: number, secret = ''): Awaited<ReturnType<DeviceApi['deleteMessage']>> {
     const { log } = this.#findFor(user, id);
     const entry = log[seq - 1];
-    if (entry === undefined) throw problem(404, 'not-found', {});
+    if (entry?.kind !== 'application') throw problem(404, 'not-found', {});
     const hash = this.#deleteHashes.get(entry.id ?? '');
     if (hash !== sha256Hex(fromBase64(secret))) throw problem(403, 'not-allowed', {});
     const { kind, epoch, ciphertext = '', chain } = entry;
