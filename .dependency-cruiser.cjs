@@ -32,6 +32,7 @@ const CLIENT_FOLDERS = {
   mls: ['platform'],
   chain: ['mls', 'platform'],
   restart: ['chain', 'mls', 'platform'],
+  'ts-mls': ['mls', 'platform'],
   storage: ['restart', 'chain', 'mls', 'platform'],
   api: ['platform'],
   group: ['api', 'storage', 'restart', 'chain', 'mls', 'platform'],
@@ -76,9 +77,9 @@ module.exports = {
     {
       name: 'client-by-its-edge',
       severity: 'error',
-      comment: 'tools and tests import client/index.ts or client/testing.ts; only the tests of the library look inside',
+      comment: 'tools and tests import client/index.ts, client/ts-mls/index.ts or client/testing.ts; only the tests of the library look inside',
       from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
-      to: { path: '^client/', pathNot: '^client/(index|testing)\\.ts$' },
+      to: { path: '^client/', pathNot: '^client/(index|testing|ts-mls/index)\\.ts$' },
     },
     {
       name: 'cli-by-http',
@@ -100,11 +101,18 @@ module.exports = {
       to: { path: '^client/', dependencyTypesNot: ['type-only'] },
     },
     {
+      name: 'client-without-an-mls-library',
+      severity: 'error',
+      comment: 'only the folder of an MLS library knows it: another one can stand in its place',
+      from: { path: '^client/', pathNot: '^client/(ts-mls/|testing\\.ts$)' },
+      to: { path: 'node_modules/ts-mls/' },
+    },
+    {
       name: 'client-examples-by-the-edge',
       severity: 'error',
       comment: 'an example imports what an app may import',
       from: { path: '^client/examples/' },
-      to: { path: '^client/', pathNot: '^client/index\\.ts$' },
+      to: { path: '^client/', pathNot: '^client/(index|ts-mls/index)\\.ts$' },
     },
     {
       name: 'tools-direction',

@@ -1,5 +1,3 @@
-import type { OpenApiDocument } from './openapi.ts';
-
 interface Schema {
   default?: unknown;
   description?: string;
@@ -10,7 +8,7 @@ interface Schema {
  * Says the defaults of properties in their descriptions. With the keyword `default`, generators of clients take a property
  * that may be left out for one that is always there, and demand it in requests.
  */
-export function stateDefaults(document: OpenApiDocument): void {
+export function stateDefaults(document: { readonly components?: { readonly schemas?: unknown } }): void {
   const visit = (value: unknown): void => {
     if (typeof value !== 'object' || value === null) return;
     const { properties } = value as Schema;

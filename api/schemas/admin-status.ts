@@ -62,7 +62,7 @@ export const ServiceStatus = z
           startedAt: Time.meta({ description: 'When it began' }),
           silentMs: Milliseconds.meta({ description: 'Milliseconds since its last sign of life' }),
           state: z.enum(['live', 'silent', 'gone']).meta({
-            description: '`silent`: no sign of life for some rounds. `gone`: it stopped, or is silent for long',
+            description: '`silent`: no sign of life for some rounds. `gone`: none for so long that it counts no more',
           }),
           facts: z.record(z.string(), z.unknown()).meta({ description: 'What it says of itself' }),
         }),

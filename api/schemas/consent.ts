@@ -17,7 +17,7 @@ export const ConsentRequestList = z
       .array(
         z.object({
           user: UserId.meta({ description: 'Who wants to invite you' }),
-          at: Time.meta({ description: 'When it asked last' }),
+          at: Time.meta({ description: 'When it asked' }),
         }),
       )
       .meta({ description: 'Users who wait for an answer' }),

@@ -1,13 +1,5 @@
-import { encode } from 'ts-mls/codec/tlsEncoder.js';
-import { decodeUint16, uint16Encoder } from 'ts-mls/codec/number.js';
-import { contramapBufferEncoders } from 'ts-mls/codec/tlsEncoder.js';
-import { mapDecoders } from 'ts-mls/codec/tlsDecoder.js';
-import {
-  decodeVarLenData,
-  decodeVarLenType,
-  varLenDataEncoder,
-  varLenTypeEncoder,
-} from 'ts-mls/codec/variableLength.js';
+import { readVector, vector } from '../mls/vectors.ts';
+import { concatBytes } from '../platform/bytes.ts';
 import type { Statement } from './statement.ts';
 import { decodeStatement, encodeStatement } from './statement.ts';
 
@@ -19,25 +11,13 @@ const MARK = new TextEncoder().encode('parley stated v1');
 /** Of the item, from the range for private use. */
 const COMPONENT_ID = 0x9ce1;
 
-interface SafeAadItem {
-  readonly componentId: number;
-  readonly data: Uint8Array;
-}
-
-const itemEncoder = contramapBufferEncoders(
-  [uint16Encoder, varLenDataEncoder],
-  ({ componentId, data }: SafeAadItem) => [componentId, data] as const,
-);
-const decodeItem = mapDecoders([decodeUint16, decodeVarLenData], (componentId, data): SafeAadItem => ({
-  componentId,
-  data,
-}));
+const ID_BYTES = 2;
 
 /** @param isSafe the group negotiated `safe_aad` */
 export function statementData(statement: Statement, isSafe: boolean): Uint8Array {
   const data = encodeStatement(statement);
-  if (isSafe) return encode(varLenTypeEncoder(itemEncoder))([{ componentId: COMPONENT_ID, data }]);
-  return Uint8Array.from([...MARK, ...encode(varLenDataEncoder)(data)]);
+  if (!isSafe) return concatBytes(MARK, vector(data));
+  return vector(concatBytes(Uint8Array.of(COMPONENT_ID >> 8, COMPONENT_ID & 0xff), vector(data)));
 }
 
 /** The statement in the authenticated_data of a message; `undefined`: its sender stated nothing. */
@@ -50,11 +30,21 @@ export function readStatement(bytes: Uint8Array, isSafe: boolean): Statement | u
   }
 }
 
+/** The items of a SafeAAD: a vector of component ids (u16) with their data (vectors). */
 function itemOf(bytes: Uint8Array): Uint8Array | undefined {
-  return decodeVarLenType(decodeItem)(bytes, 0)?.[0].find(({ componentId }) => componentId === COMPONENT_ID)?.data;
+  const items = readVector(bytes, 0)?.content ?? new Uint8Array();
+  let found: Uint8Array | undefined;
+  for (let at = 0; at < items.length;) {
+    const item = readVector(items, at + ID_BYTES);
+    if (item === undefined) return undefined;
+    const componentId = (items[at] ?? 0) * 0x100 + (items[at + 1] ?? 0);
+    if (componentId === COMPONENT_ID) found ??= item.content;
+    at = item.end;
+  }
+  return found;
 }
 
 function markedOf(bytes: Uint8Array): Uint8Array | undefined {
   if (!MARK.every((byte, i) => bytes[i] === byte)) return undefined;
-  return decodeVarLenData(bytes, MARK.length)?.[0];
+  return readVector(bytes, MARK.length)?.content;
 }

@@ -1,5 +1,4 @@
-import { encode } from 'ts-mls/codec/tlsEncoder.js';
-import { decodeVarLenData, varLenDataEncoder } from 'ts-mls/codec/variableLength.js';
+import { readVector, vector } from '../mls/vectors.ts';
 import { fromBase64, toBase64 } from '../platform/bytes.ts';
 import type { ChainPosition } from './position.ts';
 import { CHAIN_BYTES } from './values.ts';
@@ -18,7 +17,7 @@ const SEQ_BYTES = 8;
 
 /** u8 version, u8 whether there is a position, u64 seq, its value in full, the message id as a vector. */
 export function encodeStatement({ position, messageId }: Statement): Uint8Array {
-  const id = encode(varLenDataEncoder)(new TextEncoder().encode(messageId));
+  const id = vector(new TextEncoder().encode(messageId));
   if (position === undefined) return Uint8Array.from([VERSION, 0, ...id]);
   const seq = new Uint8Array(SEQ_BYTES);
   new DataView(seq.buffer).setBigUint64(0, BigInt(position.seq));
@@ -41,9 +40,9 @@ export function decodeStatement(bytes: Uint8Array): Statement | undefined {
 /** The text in the vector that begins at `start` and ends with the bytes. */
 function textOf(bytes: Uint8Array, start: number): string | undefined {
   try {
-    const decoded = decodeVarLenData(bytes, start);
-    if (decoded === undefined || start + decoded[1] !== bytes.length) return undefined;
-    return new TextDecoder('utf-8', { fatal: true }).decode(decoded[0]);
+    const found = readVector(bytes, start);
+    if (found?.end !== bytes.length) return undefined;
+    return new TextDecoder('utf-8', { fatal: true }).decode(found.content);
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import type { MessageSender } from '../mls/receiving.ts';
+import type { MessageSender } from '../mls/mls-library.ts';
 import type { LogEvent } from './events.ts';
 import type { KnownChain } from './known-chain.ts';
 import type { ChainPosition } from './position.ts';

@@ -1,11 +1,3 @@
-import type { ClientConfig } from 'ts-mls';
-import {
-  defaultKeyPackageEqualityConfig,
-  defaultKeyRetentionConfig,
-  defaultLifetimeConfig,
-  defaultPaddingConfig,
-} from 'ts-mls';
-import { userOfCredential } from '../mls/tree.ts';
 import { toBase64 } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 
@@ -41,22 +33,6 @@ export function trustOnFirstUse(store: DeviceStore): AuthenticationService {
       const key = toBase64(signatureKey);
       if (!(await agrees(`trust/key/${key}`, user))) return false;
       return device === undefined || agrees(`trust/device/${JSON.stringify([user, device])}`, key);
-    },
-  };
-}
-
-/** Configuration with which ts-mls asks the authentication service about every leaf of a tree. */
-export function clientConfig(authentication: AuthenticationService): ClientConfig {
-  return {
-    keyRetentionConfig: defaultKeyRetentionConfig,
-    lifetimeConfig: defaultLifetimeConfig,
-    keyPackageEqualityConfig: defaultKeyPackageEqualityConfig,
-    paddingConfig: defaultPaddingConfig,
-    authService: {
-      validateCredential: async (credential, signatureKey) => {
-        const user = userOfCredential(credential);
-        return user !== undefined && authentication.verify({ user, signatureKey });
-      },
     },
   };
 }

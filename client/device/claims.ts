@@ -1,16 +1,13 @@
-import type { KeyPackage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { ClaimedKeyPackage, MissingUser } from '../api/types.ts';
-import { CIPHER_SUITE } from '../mls/key-package.ts';
-import { decodeMessage } from '../mls/messages.ts';
-import { userOfCredential } from '../mls/tree.ts';
+import type { KeyPackage, MlsLibrary } from '../mls/mls-library.ts';
+import { fromBase64 } from '../platform/bytes.ts';
 import type { AuthenticationService } from './authentication.ts';
 
 export interface ClaimContext {
   readonly api: Pick<ParleyClient, 'claimKeyPackages' | 'claimGroupKeyPackages'>;
   readonly authentication: AuthenticationService;
-  /** @default 1 */
-  readonly cipherSuite?: number;
+  readonly mls: Pick<MlsLibrary, 'cipherSuite' | 'readKeyPackage'>;
 }
 
 /** Key packages of the devices of some users. */
@@ -37,7 +34,8 @@ const MAX_USERS = 1000;
  * @throws UntrustedDeviceError
  */
 export async function claimFor(context: ClaimContext, conversation: string, users: readonly string[]): Promise<Claims> {
-  const { api, cipherSuite = CIPHER_SUITE } = context;
+  const { api, mls } = context;
+  const { cipherSuite } = mls;
   const [only] = users;
   if (only !== undefined && users.length === 1) {
     const { keyPackages, exhausted } = await api.claimKeyPackages(only, { conversation, cipherSuite });
@@ -66,19 +64,17 @@ export async function claimFor(context: ClaimContext, conversation: string, user
 }
 
 async function verifyAll(
-  { authentication }: ClaimContext,
+  { authentication, mls }: ClaimContext,
   user: string,
   claimed: readonly ClaimedKeyPackage[],
 ): Promise<KeyPackage[]> {
   const keyPackages: KeyPackage[] = [];
   for (const { device, keyPackage } of claimed) {
-    const message = decodeMessage(keyPackage);
-    if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
-    const { credential, signaturePublicKey: signatureKey } = message.keyPackage.leafNode;
-    const isVerified =
-      userOfCredential(credential) === user && (await authentication.verify({ user, device, signatureKey }));
+    const read = mls.readKeyPackage(keyPackage);
+    const signatureKey = fromBase64(read.device);
+    const isVerified = read.user === user && (await authentication.verify({ user, device, signatureKey }));
     if (!isVerified) throw new UntrustedDeviceError(`the key of device ${device} is not a known key of ${user}`);
-    keyPackages.push(message.keyPackage);
+    keyPackages.push(read);
   }
   return keyPackages;
 }

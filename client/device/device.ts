@@ -1,6 +1,4 @@
 import { Mutex } from 'async-mutex';
-import type { CiphersuiteImpl, ClientConfig, Extension } from 'ts-mls';
-import { createGroup } from 'ts-mls';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
@@ -18,10 +16,8 @@ import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
-import { externalSendersExtension, readExternalSender, withExtensions } from '../mls/external-senders.ts';
-import { groupInfoOf } from '../mls/group-info.ts';
-import { CIPHER_SUITE, loadSuite, makeKeyPackage } from '../mls/key-package.ts';
-import { decodeMessage } from '../mls/messages.ts';
+import type { GroupState, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
+import { CIPHER_SUITE } from '../mls/mls-library.ts';
 import { toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
@@ -30,7 +26,7 @@ import { GroupStore, storedGroups, storedJoins } from '../storage/group-store.ts
 import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { AuthenticationService } from './authentication.ts';
-import { clientConfig, trustOnFirstUse } from './authentication.ts';
+import { trustOnFirstUse } from './authentication.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
 import type { ClaimContext } from './claims.ts';
@@ -60,6 +56,8 @@ export type DeviceApi = GroupApi &
 
 export interface DeviceOptions {
   readonly api: DeviceApi;
+  /** The MLS library: `tsMls`, say. It stays the same for a store. */
+  readonly mls: LoadMls;
   /** The user id in the token (`sub`). */
   readonly user: string;
   /** The device id in the token (claim `device`). */
@@ -77,7 +75,7 @@ export interface DeviceOptions {
   readonly updateOnJoin?: boolean;
   /**
    * Number of the cipher suite of its key packages and groups (RFC 9420 §17.1). It stays the same for a store. Some need
-   * optional packages of ts-mls. @default 1, which every MLS client has
+   * optional packages of the MLS library. @default 1, which every MLS client has
    */
   readonly cipherSuite?: number;
   /**
@@ -96,7 +94,7 @@ export interface DeviceOptions {
 }
 
 interface Parts {
-  readonly suite: CiphersuiteImpl;
+  readonly mls: MlsLibrary;
   readonly identity: DeviceIdentity;
   readonly store: DeviceStore;
   readonly authentication: AuthenticationService;
@@ -121,7 +119,6 @@ export class MlsDevice {
   readonly keyPackages: KeyPackagePool;
   readonly #options: DeviceOptions;
   readonly #parts: Parts;
-  readonly #config: ClientConfig;
   readonly #acknowledgements: Acknowledgements;
   readonly #deletionSecrets: DeletionSecrets;
   readonly #listeners = new Set<MessageListener>();
@@ -138,7 +135,6 @@ export class MlsDevice {
     this.device = device;
     this.#options = options;
     this.#parts = parts;
-    this.#config = clientConfig(parts.authentication);
     this.#acknowledgements = new Acknowledgements(api, (conversation) => {
       // The next read gets the same answer, and can do something about it.
       this.groups
@@ -153,10 +149,12 @@ export class MlsDevice {
   /** Opens the device in the store, or makes a new one, and uploads its missing key packages. */
   static async open(options: DeviceOptions): Promise<MlsDevice> {
     const { store = memoryStore() } = options;
-    const suite = await loadSuite(options.cipherSuite);
-    const identity = await loadIdentity(store, options, suite);
     const authentication = options.authentication ?? trustOnFirstUse(store);
-    const device = new MlsDevice(options, { suite, identity, store, authentication });
+    const verify = (user: string, signatureKey: Uint8Array): Promise<boolean> =>
+      authentication.verify({ user, signatureKey });
+    const mls = await options.mls({ cipherSuite: options.cipherSuite ?? CIPHER_SUITE, verify });
+    const identity = await loadIdentity(store, options, mls);
+    const device = new MlsDevice(options, { mls, identity, store, authentication });
     await device.#restore();
     await device.keyPackages.topUp();
     return device;
@@ -227,8 +225,7 @@ export class MlsDevice {
    * Without one the request ends with the epoch.
    */
   async askToJoin(conversation: string): Promise<void> {
-    const parts = { api: this.#options.api, suite: this.#parts.suite };
-    await askToJoin(parts, conversation, await this.keyPackages.spare());
+    await askToJoin(this.#joinContext(), conversation, await this.keyPackages.spare());
   }
 
   /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
@@ -288,7 +285,7 @@ export class MlsDevice {
     return this.#joinMutex.runExclusive(async () => {
       await this.groups.get(conversation)?.abandon();
       this.groups.delete(conversation);
-      await new GroupStore(this.#parts.store, conversation).deleteState();
+      await this.#storeOf(conversation).deleteState();
     });
   }
 
@@ -347,19 +344,16 @@ export class MlsDevice {
     return this.#renewing;
   }
 
-  async #newState(groupId: Uint8Array): Promise<{ state: Joined['state']; groupInfo: string }> {
-    const { suite, identity } = this.#parts;
-    const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
-    const bare = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
-    const state = withExtensions(bare, await this.#extensions());
-    return { state, groupInfo: await groupInfoOf(state, suite) };
+  async #newState(groupId: Uint8Array): Promise<{ state: GroupState; groupInfo: string }> {
+    const { api, externalSender: isWanted = false } = this.#options;
+    const { mls, identity } = this.#parts;
+    const externalSender = isWanted ? await api.externalSender(mls.cipherSuite) : undefined;
+    const state = await mls.create(groupId, identity, externalSender);
+    return { state, groupInfo: await mls.groupInfo(state) };
   }
 
-  /** Extensions for the GroupContext of a new group. */
-  async #extensions(): Promise<Extension[]> {
-    const { api, cipherSuite = CIPHER_SUITE, externalSender = false } = this.#options;
-    if (!externalSender) return [];
-    return [externalSendersExtension([readExternalSender(await api.externalSender(cipherSuite))])];
+  #storeOf(conversation: string): GroupStore {
+    return new GroupStore(this.#parts.store, conversation, this.#parts.mls);
   }
 
   async #joinByWaitingWelcome(conversation: string): Promise<MlsGroup | undefined> {
@@ -375,7 +369,7 @@ export class MlsDevice {
       await known.resync(reason);
       return known;
     }
-    const store = new GroupStore(this.#parts.store, conversation);
+    const store = this.#storeOf(conversation);
     const beforeCommit: BeforeCommit = (commit, state) => store.saveJoin(commit, state);
     const joined = await joinExternally({ ...this.#joinContext(), beforeCommit }, conversation);
     const group = await this.#addGroup(conversation, joined);
@@ -386,8 +380,8 @@ export class MlsDevice {
 
   /** Completes a join by external commit: the device crashed before it got the answer of the service. */
   async #resumeJoin(id: string): Promise<void> {
-    const store = new GroupStore(this.#parts.store, id);
-    const join = await store.loadJoin(this.#config);
+    const store = this.#storeOf(id);
+    const join = await store.loadJoin();
     if (join !== undefined && !this.groups.has(id)) {
       const found = await this.#findJoin(id, join);
       if (found !== undefined) await this.#addGroup(id, found);
@@ -396,10 +390,7 @@ export class MlsDevice {
   }
 
   /** The external commit in the log; `undefined` if it lost its epoch, or if this user may not read the log. */
-  async #findJoin(
-    id: string,
-    { commit, state }: { commit: string; state: Joined['state'] },
-  ): Promise<Joined | undefined> {
+  async #findJoin(id: string, { commit, state }: { commit: string; state: GroupState }): Promise<Joined | undefined> {
     try {
       return await findCommit(this.#options.api, id, 0, new Map([[commit, state]]));
     } catch (error) {
@@ -421,14 +412,13 @@ export class MlsDevice {
       await api.ackWelcome(pending.id);
       return undefined;
     }
-    const message = decodeMessage(pending.welcome);
-    const own = message.wireformat === 'mls_welcome' ? await this.keyPackages.findFor(message.welcome) : undefined;
+    const own = await this.keyPackages.findFor(pending.welcome);
     let group: MlsGroup | undefined;
     if (own !== undefined) {
       try {
         group = await this.#addGroup(conversation, await joinByWelcome(this.#joinContext(), pending, own));
       } catch (error) {
-        // ts-mls refuses a Welcome again on every try, because its tree never changes. The tree of the group does change.
+        // An MLS library refuses a Welcome again on every try, because its tree never changes. The tree of the group does change.
         const reason: RejoinReason = { kind: 'welcome-refused', cause: error };
         group = await this.#joinExternally(conversation, reason).catch((cause: unknown) => {
           throw new AggregateError([error, cause], `cannot join ${conversation}`);
@@ -449,7 +439,7 @@ export class MlsDevice {
 
   async #restore(): Promise<void> {
     for (const id of await storedGroups(this.#parts.store)) {
-      const record = await new GroupStore(this.#parts.store, id).load(this.#config);
+      const record = await this.#storeOf(id).load();
       if (record !== undefined) this.groups.set(id, await this.#open(id, record));
     }
     for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
@@ -478,8 +468,8 @@ export class MlsDevice {
 
   async #open(id: string, record: GroupRecord): Promise<MlsGroup> {
     const { api, user, publicCommits = false } = this.#options;
-    const { suite, store: deviceStore } = this.#parts;
-    const store = new GroupStore(deviceStore, id);
+    const { mls, identity: owner } = this.#parts;
+    const store = this.#storeOf(id);
     const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
@@ -500,22 +490,21 @@ export class MlsDevice {
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
-      ...{ api, suite, store, id, user, record, history, publicCommits },
+      ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
       ...{ invite, replace, onRestart },
     });
     return group;
   }
 
-  #joinContext(): Omit<JoinContext, 'beforeCommit'> {
-    const { suite, identity } = this.#parts;
-    return { api: this.#options.api, suite, identity, config: this.#config };
+  #joinContext(): Omit<JoinContext, 'beforeCommit' | 'api'> & { readonly api: DeviceApi } {
+    const { mls, identity } = this.#parts;
+    return { api: this.#options.api, mls, identity };
   }
 
   #inviteContext(): ClaimContext {
-    const { api, cipherSuite } = this.#options;
-    const { authentication } = this.#parts;
-    return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };
+    const { authentication, mls } = this.#parts;
+    return { api: this.#options.api, authentication, mls };
   }
 }
 

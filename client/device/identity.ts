@@ -1,5 +1,4 @@
-import type { CiphersuiteImpl } from 'ts-mls';
-import type { LeafOwner } from '../mls/key-package.ts';
+import type { LeafOwner, MlsLibrary } from '../mls/mls-library.ts';
 import { fromBase64, toBase64 } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 
@@ -18,7 +17,7 @@ export interface DeviceIdentity extends LeafOwner {
 export async function loadIdentity(
   store: DeviceStore,
   { user, device }: { readonly user: string; readonly device: string },
-  suite: CiphersuiteImpl,
+  mls: Pick<MlsLibrary, 'newSignatureKeyPair'>,
 ): Promise<DeviceIdentity> {
   const known = await store.get(KEY);
   if (known !== undefined) {
@@ -27,7 +26,7 @@ export async function loadIdentity(
     const signatureKeyPair = { signKey: fromBase64(stored.signKey), publicKey: fromBase64(stored.publicKey) };
     return { user, device, signatureKeyPair };
   }
-  const signatureKeyPair = await suite.signature.keygen();
+  const signatureKeyPair = await mls.newSignatureKeyPair();
   const [signKey, publicKey] = [toBase64(signatureKeyPair.signKey), toBase64(signatureKeyPair.publicKey)];
   await store.set(KEY, JSON.stringify({ user, device, signKey, publicKey }));
   return { user, device, signatureKeyPair };

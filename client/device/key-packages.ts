@@ -1,27 +1,22 @@
-import type { CiphersuiteImpl, Welcome } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { OwnKeyPackage } from '../mls/key-package.ts';
-import { makeKeyPackage } from '../mls/key-package.ts';
-import { decodeMessage, encodeMessage } from '../mls/messages.ts';
-import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { MlsLibrary, OwnKeyPackage } from '../mls/mls-library.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import type { DeviceIdentity } from './identity.ts';
 
 export interface PoolOptions {
   readonly api: Pick<ParleyClient, 'uploadKeyPackages' | 'replaceKeyPackages' | 'keyPackageCount'>;
   readonly identity: DeviceIdentity;
-  readonly suite: CiphersuiteImpl;
+  readonly mls: MlsLibrary;
   readonly store: DeviceStore;
   /** Number of key packages that the service should hold, without the last resort. */
   readonly size: number;
 }
 
-interface StoredKeyPackage {
+/** The form in a store: the key package, its secrets by name, and whether it is a last resort. */
+type StoredKeyPackage = Readonly<Record<string, string>> & {
   readonly keyPackage: string;
-  readonly initPrivateKey: string;
-  readonly hpkePrivateKey: string;
   readonly isLastResort: boolean;
-}
+};
 
 const PREFIX = 'key-package/';
 
@@ -57,9 +52,9 @@ export class KeyPackagePool {
   }
 
   /** The key package that a Welcome is for (RFC 9420 §12.4.3.1); `undefined` if the store lacks its secrets. */
-  async findFor({ secrets }: Welcome): Promise<OwnKeyPackage | undefined> {
-    for (const { newMember } of secrets) {
-      const own = await this.#load(toBase64(newMember));
+  async findFor(welcome: string): Promise<OwnKeyPackage | undefined> {
+    for (const ref of this.#options.mls.readWelcome(welcome)) {
+      const own = await this.#load(ref);
       if (own !== undefined) return own;
     }
     return undefined;
@@ -95,33 +90,19 @@ export class KeyPackagePool {
   }
 
   #makeOne(isLastResort: boolean): Promise<OwnKeyPackage> {
-    const { identity, suite } = this.#options;
-    return makeKeyPackage(identity, suite, isLastResort);
+    const { identity, mls } = this.#options;
+    return mls.newKeyPackage(identity, { isLastResort });
   }
 
-  async #save({ ref, publicPackage, privatePackage, isLastResort }: OwnKeyPackage): Promise<string> {
-    const keyPackage = encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage });
-    const stored: StoredKeyPackage = {
-      keyPackage,
-      initPrivateKey: toBase64(privatePackage.initPrivateKey),
-      hpkePrivateKey: toBase64(privatePackage.hpkePrivateKey),
-      isLastResort,
-    };
-    await this.#options.store.set(`${PREFIX}${ref}`, JSON.stringify(stored));
-    return keyPackage;
+  async #save({ ref, message, secrets, isLastResort }: OwnKeyPackage): Promise<string> {
+    await this.#options.store.set(`${PREFIX}${ref}`, JSON.stringify({ keyPackage: message, ...secrets, isLastResort }));
+    return message;
   }
 
   async #load(ref: string): Promise<OwnKeyPackage | undefined> {
     const text = await this.#options.store.get(`${PREFIX}${ref}`);
     if (text === undefined) return undefined;
-    const stored = JSON.parse(text) as StoredKeyPackage;
-    const message = decodeMessage(stored.keyPackage);
-    if (message.wireformat !== 'mls_key_package') throw new Error('the store holds no valid KeyPackage');
-    const privatePackage = {
-      initPrivateKey: fromBase64(stored.initPrivateKey),
-      hpkePrivateKey: fromBase64(stored.hpkePrivateKey),
-      signaturePrivateKey: this.#options.identity.signatureKeyPair.signKey,
-    };
-    return { ref, publicPackage: message.keyPackage, privatePackage, isLastResort: stored.isLastResort };
+    const { keyPackage, isLastResort, ...secrets } = JSON.parse(text) as StoredKeyPackage;
+    return { ref, message: keyPackage, secrets, isLastResort };
   }
 }

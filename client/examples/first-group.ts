@@ -2,6 +2,7 @@
 // and the id of the group on stdout.
 import type { ReceivedMessage } from '../index.ts';
 import { createHttp, MlsDevice, ParleyClient } from '../index.ts';
+import { tsMls } from '../ts-mls/index.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -49,7 +50,7 @@ function print(reader: string, messages: readonly ReceivedMessage[]): void {
 function openDevice(baseUrl: string, user: string, device: string, token: string): Promise<MlsDevice> {
   const api = new ParleyClient(createHttp({ baseUrl, token: () => token }));
   // Everything is in memory here. An app passes a `store` on its database, so that a device survives the end of its process.
-  return MlsDevice.open({ api, user, device });
+  return MlsDevice.open({ mls: tsMls, api, user, device });
 }
 
 function variable(name: string, otherwise?: string): string {

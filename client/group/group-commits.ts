@@ -1,11 +1,8 @@
-import type { CiphersuiteImpl, ClientState, Proposal } from 'ts-mls';
-import { createProposal } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { epochConflict, hasCode, ProblemError } from '../api/problem.ts';
-import { acceptsJoiners } from '../mls/joiner-check.ts';
-import { encodeMessage } from '../mls/messages.ts';
-import { usersByLeaf } from '../mls/tree.ts';
+import { usersByLeaf } from '../mls/leaves.ts';
+import type { GroupState, GroupView, MlsLibrary, Proposal } from '../mls/mls-library.ts';
 import { newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { BuiltCommit, Change, Plan } from './changes.ts';
@@ -16,7 +13,7 @@ import { committable, isJoinRequest, selfRemovals } from './proposals.ts';
 
 export interface CommitOptions {
   readonly api: Pick<ParleyClient, 'commit' | 'members'>;
-  readonly suite: CiphersuiteImpl;
+  readonly mls: MlsLibrary;
   /** Conversation id. */
   readonly id: string;
   /** Sends commits and proposals as PublicMessage, so that the service can check their content. @default false */
@@ -44,7 +41,7 @@ export class GroupCommits {
   readonly #options: CommitOptions;
   readonly #log: GroupLog;
   readonly #catchUp: () => Promise<void>;
-  /** The service or ts-mls refused the pending proposals of this epoch in a commit of this device. */
+  /** The service or the MLS library refused the pending proposals of this epoch in a commit of this device. */
   #epochWithBadProposals = -1;
   /** Requests to join that this device shall commit, by ProposalRef. */
   readonly #admitted = new Set<string>();
@@ -60,12 +57,13 @@ export class GroupCommits {
    * @param without users whose membership ends with it, although the group may have no leaf of them
    */
   async commit(plan: Plan, without: readonly string[] = []): Promise<Change | undefined> {
-    const { api, id } = this.#options;
+    const { api, id, mls } = this.#options;
     for (let lost = 0; ;) {
       const state = this.#stateForCommit();
-      const planned = plan(state);
+      const view = mls.view(state);
+      const planned = plan(view);
       if (planned === undefined) return undefined;
-      const hasPending = Object.keys(committable(state)).length > 0;
+      const hasPending = committable(view).size > 0;
       const canRetryWithoutPending = (): boolean => {
         if (hasPending) this.#epochWithBadProposals = this.#log.epoch;
         return hasPending;
@@ -73,7 +71,7 @@ export class GroupCommits {
       let change: Change;
       let built: BuiltCommit;
       try {
-        const removals = await this.#otherDevicesOfLeavers(state, planned);
+        const removals = await this.#otherDevicesOfLeavers(view, planned);
         ({ change, built } = await this.#build(state, [...planned, ...removals]));
       } catch (error) {
         // One member's invalid proposal must not stop the others.
@@ -109,31 +107,21 @@ export class GroupCommits {
 
   /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */
   async propose(proposal: Proposal, submit: (ciphertext: string, id: string) => Promise<void>): Promise<void> {
-    const { suite, publicCommits = false } = this.#options;
+    const { mls, publicCommits = false } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      const { state } = this.#log;
-      const withoutPending = { ...state, unappliedProposals: {} };
       const id = newId();
-      const { newState, message } = await createProposal(
-        withoutPending,
-        publicCommits,
-        proposal,
-        suite,
-        this.#log.stated(id),
-      );
-      const ciphertext = encodeMessage(message);
-      for (const [ref, own] of Object.entries(newState.unappliedProposals)) {
-        this.#log.ownProposals.set(ciphertext, { ref, proposal: own });
-      }
-      this.#log.state = { ...newState, unappliedProposals: state.unappliedProposals };
+      const framing = { isPublic: publicCommits, authenticatedData: this.#log.stated(id) };
+      const { state, message, ref, proposal: own } = await mls.propose(this.#log.state, proposal, framing);
+      this.#log.ownProposals.set(message, { ref, proposal: own });
+      this.#log.state = state;
       await this.#log.save();
       try {
-        await submit(ciphertext, id);
+        await submit(message, id);
         await this.#catchUp();
         return;
       } catch (error) {
         if (!hasCode(error, ...STALE_CODES) || attempt >= MAX_ATTEMPTS) throw error;
-        this.#log.ownProposals.delete(ciphertext);
+        this.#log.ownProposals.delete(message);
         await this.#catchUp();
       }
     }
@@ -143,52 +131,48 @@ export class GroupCommits {
   async admit(ref: string): Promise<boolean> {
     this.#admitted.add(ref);
     try {
-      return (await this.commit((state) => (Object.hasOwn(committable(state), ref) ? [] : undefined))) !== undefined;
+      return (await this.commit((view) => (committable(view).has(ref) ? [] : undefined))) !== undefined;
     } finally {
       this.#admitted.delete(ref);
     }
   }
 
   /** The state for the next commit, without requests that nobody admitted and proposals that a commit was refused for. */
-  #stateForCommit(): ClientState {
-    const { state, epoch } = this.#log;
-    if (epoch === this.#epochWithBadProposals) return { ...state, unappliedProposals: {} };
-    const wanted = Object.entries(state.unappliedProposals).filter(
-      ([ref, pending]) => this.#admitted.has(ref) || !isJoinRequest(pending),
+  #stateForCommit(): GroupState {
+    const { mls } = this.#options;
+    const { state, view, epoch } = this.#log;
+    const unwanted = [...view.proposals].filter(
+      ([ref, pending]) => epoch === this.#epochWithBadProposals || (isJoinRequest(pending) && !this.#admitted.has(ref)),
     );
-    return { ...state, unappliedProposals: Object.fromEntries(wanted) };
+    return unwanted.length === 0 ? state : mls.withoutProposals(state, new Set(unwanted.map(([ref]) => ref)));
   }
 
   /**
    * A user who leaves proposes to remove only the device in use. The service says whether the whole user leaves; then the
    * commit removes the other devices as well.
    */
-  async #otherDevicesOfLeavers(state: ClientState, planned: Change): Promise<Change> {
-    const users = usersByLeaf(state);
-    const leaves = selfRemovals(state);
+  async #otherDevicesOfLeavers(view: GroupView, planned: Change): Promise<Change> {
+    const users = usersByLeaf(view);
+    const leaves = selfRemovals(view);
     const leavers = new Set(leaves.map((leaf) => users.get(leaf)));
     if (![...users].some(([leaf, user]) => leavers.has(user) && !leaves.includes(leaf))) return [];
     const { leaving } = await this.#options.api.members(this.#options.id, { limit: 1 });
-    const alreadyPlanned = new Set(
-      planned.flatMap((proposal) => (proposal.proposalType === 'remove' ? [proposal.remove.removed] : [])),
-    );
-    const removals = planRemove(leaving.filter((user) => leavers.has(user)))(state) ?? [];
-    return removals.filter(
-      (proposal) => proposal.proposalType === 'remove' && !alreadyPlanned.has(proposal.remove.removed),
-    );
+    const alreadyPlanned = new Set(planned.flatMap((one) => (one.kind === 'remove' ? [one.leaf] : [])));
+    const removals = planRemove(leaving.filter((user) => leavers.has(user)))(view) ?? [];
+    return removals.filter((one) => one.kind === 'remove' && !alreadyPlanned.has(one.leaf));
   }
 
   /** Adds all devices at once if all of them could join, else only the first one. */
-  async #build(state: ClientState, change: Change): Promise<{ change: Change; built: BuiltCommit }> {
-    const { suite, publicCommits = false } = this.#options;
+  async #build(state: GroupState, change: Change): Promise<{ change: Change; built: BuiltCommit }> {
+    const { mls, publicCommits = false } = this.#options;
     const id = newId();
-    const framing = { wireAsPublicMessage: publicCommits, authenticatedData: this.#log.stated(id) };
-    const { bundle, newState } = await buildCommit(state, change, suite, framing);
+    const framing = { isPublic: publicCommits, authenticatedData: this.#log.stated(id) };
+    const { bundle, newState } = await buildCommit(state, change, mls, framing);
     const built: BuiltCommit = { bundle: { ...bundle, id }, newState };
-    const [first, ...more] = change.filter(({ proposalType }) => proposalType === 'add');
-    if (first === undefined || acceptsJoiners(built.newState.ratchetTree)) return { change, built };
+    const [first, ...more] = change.filter(({ kind }) => kind === 'add');
+    if (first === undefined || mls.view(newState).acceptsJoiners) return { change, built };
     if (more.length > 0) {
-      return this.#build(state, [...change.filter(({ proposalType }) => proposalType !== 'add'), first]);
+      return this.#build(state, [...change.filter(({ kind }) => kind !== 'add'), first]);
     }
     throw new GroupRefusesJoinersError();
   }

@@ -1,4 +1,3 @@
-import type { CiphersuiteImpl, ClientState, MLSMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
@@ -10,28 +9,22 @@ import { positionText } from '../chain/position.ts';
 import type { Statement } from '../chain/statement.ts';
 import { Statements } from '../chain/statements.ts';
 import { contentHash } from '../chain/values.ts';
-import { decodeMessage } from '../mls/messages.ts';
-import { withPastEpochs } from '../mls/past-epochs.ts';
-import type { MessageSender } from '../mls/receiving.ts';
-import { authenticatedDataOf, joinerOf, memberAt, receive, senderOf } from '../mls/receiving.ts';
-import { usesSafeAad } from '../mls/safe-aad.ts';
-import { usersByLeaf } from '../mls/tree.ts';
+import { usersByLeaf } from '../mls/leaves.ts';
+import type { GroupState, GroupView, MessageSender, MlsLibrary } from '../mls/mls-library.ts';
 import { toBase64 } from '../platform/bytes.ts';
 import type { CommitNote } from '../restart/journal.ts';
 import { Journal } from '../restart/journal.ts';
 import { NO_CHANGES } from '../restart/lost-changes.ts';
-import { readableState } from '../restart/readable-state.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
 import { MessageHistory } from '../storage/message-history.ts';
-import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests, selfRemovals } from './proposals.ts';
 
 export interface LogOptions {
   readonly api: Pick<ParleyClient, 'log'>;
-  readonly suite: CiphersuiteImpl;
+  readonly mls: MlsLibrary;
   readonly store: GroupStore;
   /** Conversation id. */
   readonly id: string;
@@ -49,7 +42,7 @@ export interface LogOptions {
 
 /** The state of a new member, the `seq` of the commit that added it, and the value of the chain there, as the service gave it. */
 export interface Joined {
-  readonly state: ClientState;
+  readonly state: GroupState;
   readonly seq: number;
   readonly chain?: string;
 }
@@ -75,7 +68,7 @@ export async function findCommit(
   api: LogOptions['api'],
   id: string,
   after: number,
-  commits: ReadonlyMap<string, ClientState>,
+  commits: ReadonlyMap<string, GroupState>,
 ): Promise<Joined | undefined> {
   for (let from: number | undefined = after; from !== undefined;) {
     const page: LogPage = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
@@ -93,9 +86,9 @@ export class GroupLog implements GroupRecord {
   readonly messages: MessageHistory;
   readonly undecryptable: number[] = [];
   readonly sent: Map<string, SentMessage>;
-  readonly pendingCommits: Map<string, ClientState>;
+  readonly pendingCommits: Map<string, GroupState>;
   readonly ownProposals: Map<string, OwnProposal>;
-  state: ClientState;
+  state: GroupState;
   position: number;
   hasLeft: boolean;
   readonly chain: KnownChain;
@@ -131,8 +124,13 @@ export class GroupLog implements GroupRecord {
     return this.messages.all;
   }
 
+  /** What can be seen of the state. */
+  get view(): GroupView {
+    return this.#options.mls.view(this.state);
+  }
+
   get epoch(): number {
-    return Number(this.state.groupContext.epoch);
+    return this.view.epoch;
   }
 
   /** The epoch that the log has certainly come to: that of the state, or of a lost one the last that the log still has. */
@@ -147,7 +145,7 @@ export class GroupLog implements GroupRecord {
   }
 
   get isRemoved(): boolean {
-    return this.hasLeft || this.state.groupActiveState.kind === 'removedFromGroup';
+    return this.hasLeft || this.view.isRemoved;
   }
 
   /** The service has lost the epoch of this state. Nothing can be processed until the device has joined again. */
@@ -157,8 +155,8 @@ export class GroupLog implements GroupRecord {
 
   /** Signature key of the own leaf, base64. */
   get ownKey(): string {
-    const { ratchetTree, privatePath } = this.state;
-    return memberAt(ratchetTree, privatePath.leafIndex)?.device ?? '';
+    const { leaves, ownLeaf } = this.view;
+    return leaves.get(ownLeaf)?.device ?? '';
   }
 
   /** The position that this device has read and verified; `undefined`: the service has given no value for it. */
@@ -182,7 +180,7 @@ export class GroupLog implements GroupRecord {
   stated(messageId: string): Uint8Array {
     const { verified } = this;
     const statement = { messageId, ...(verified === undefined ? {} : { position: verified }) };
-    return statementData(statement, usesSafeAad(this.state.groupContext));
+    return statementData(statement, this.view.usesSafeAad);
   }
 
   /** Saves everything that the device needs after a crash. */
@@ -201,19 +199,18 @@ export class GroupLog implements GroupRecord {
    */
   async lose(seq: number, isDead: boolean): Promise<{ commits: readonly CommitNote[]; messages: number }> {
     const { commits, proposals } = this.journal.lose(seq);
+    const { mls, store } = this.#options;
     if (isDead) {
-      this.state = readableState(this.state, commits[0]?.epoch);
+      this.state = mls.readable(this.state, commits[0]?.epoch);
       this.pendingCommits.clear();
       this.ownProposals.clear();
     } else {
-      const kept = Object.entries(this.state.unappliedProposals).filter(([ref]) => !proposals.has(ref));
-      this.state = { ...this.state, unappliedProposals: Object.fromEntries(kept) };
+      this.state = mls.withoutProposals(this.state, proposals);
     }
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
     // Deletions that are made from now on stand at places that the lost part of the log had too.
-    const { store } = this.#options;
     await store.saveDeletionsReadTo(Math.min(await store.deletionsReadTo(), seq));
     return { commits, messages: await this.messages.lose({ above: seq, at: Date.now() }) };
   }
@@ -270,8 +267,9 @@ export class GroupLog implements GroupRecord {
   /**
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
    */
-  enterEpoch(state: ClientState, seq: number): void {
-    this.journal.noteCommit(this.state, state, seq, [...this.pendingCommits.values()].includes(state));
+  enterEpoch(state: GroupState, seq: number): void {
+    const { mls } = this.#options;
+    this.journal.noteCommit(this.view, mls.view(state), seq, [...this.pendingCommits.values()].includes(state));
     this.state = state;
     this.chain.epochSeq = seq;
     this.pendingCommits.clear();
@@ -289,7 +287,7 @@ export class GroupLog implements GroupRecord {
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    this.enterEpoch(withPastEpochs(state, this.state), seq);
+    this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq);
     if (chain !== undefined) this.chain.begin({ seq, chain });
     this.position = seq;
     this.hasLeft = false;
@@ -367,16 +365,14 @@ export class GroupLog implements GroupRecord {
     }
     if (ciphertext === undefined) return; // expired
     try {
-      const message = decodeMessage(ciphertext);
-      const sender = await senderOf(message, this.state, this.#options.suite);
-      const result = await receive(message, this.state, this.#options.suite);
-      if (result.kind !== 'applicationMessage') throw new Error('not an application message');
-      this.state = result.newState;
-      const statement = this.#statementOf(message);
-      this.#hear(entry, sender, statement);
-      const text = new TextDecoder().decode(result.message);
+      const result = await this.#options.mls.process(this.state, ciphertext);
+      if (result.kind !== 'application') throw new Error('not an application message');
+      this.state = result.state;
+      const statement = this.#statementIn(result.authenticatedData);
+      this.#hear(entry, result.sender, statement);
+      const text = new TextDecoder().decode(result.data);
       const messageId = statement?.messageId ?? id;
-      const { user, device } = sender;
+      const { user, device } = result.sender;
       await this.#addMessage(
         {
           ...{ seq, epoch, sender: user, text, device },
@@ -430,8 +426,8 @@ export class GroupLog implements GroupRecord {
   }
 
   #isOwnUserLeaving(): boolean {
-    const users = usersByLeaf(this.state);
-    return selfRemovals(this.state).some((leaf) => users.get(leaf) === this.#options.user);
+    const users = usersByLeaf(this.view);
+    return selfRemovals(this.view).some((leaf) => users.get(leaf) === this.#options.user);
   }
 
   /**
@@ -442,44 +438,31 @@ export class GroupLog implements GroupRecord {
     const own = this.ownProposals.get(ciphertext);
     if (own !== undefined) {
       this.ownProposals.delete(ciphertext);
-      const unappliedProposals = { ...this.state.unappliedProposals, [own.ref]: own.proposal };
-      this.state = { ...this.state, unappliedProposals };
-      this.journal.noteProposals(this.state, entry.seq);
+      this.state = this.#options.mls.withProposal(this.state, own.ref, own.proposal);
+      this.journal.noteProposals(this.view, entry.seq);
       return;
     }
-    const known = new Set(joinRequests(this.state).map(({ ref }) => ref));
+    const known = new Set(joinRequests(this.view).map(({ ref }) => ref));
     try {
-      const message = decodeMessage(ciphertext);
-      const { ratchetTree } = this.state;
-      let leaf: number | undefined;
-      const { newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
-        if (incoming.kind === 'proposal') leaf = incoming.proposal.senderLeafIndex;
-        return 'accept';
-      });
-      this.state = newState;
-      this.#hear(entry, leaf === undefined ? undefined : memberAt(ratchetTree, leaf), this.#statementOf(message));
+      const result = await this.#options.mls.process(this.state, ciphertext);
+      if (result.kind !== 'proposal') throw new Error('not a proposal');
+      this.state = result.state;
+      this.#hear(entry, result.sender, this.#statementIn(result.authenticatedData));
     } catch {
       // Ignored: no member can commit an invalid proposal.
     }
-    this.journal.noteProposals(this.state, entry.seq);
-    for (const request of joinRequests(this.state)) if (!known.has(request.ref)) this.#options.onJoinRequest(request);
+    this.journal.noteProposals(this.view, entry.seq);
+    for (const request of joinRequests(this.view)) if (!known.has(request.ref)) this.#options.onJoinRequest(request);
   }
 
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
-    let seen: SeenCommit = { senderLeafIndex: undefined, proposals: [] };
-    const { ratchetTree } = this.state;
+    const { mls } = this.#options;
     try {
-      const message = decodeMessage(ciphertext);
-      const { kind, newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
-        if (incoming.kind === 'commit') seen = incoming;
-        return 'accept';
-      });
-      if (kind !== 'newState') throw new Error('not a handshake message');
-      checkIdentities(ratchetTree, newState.ratchetTree, seen);
-      const { senderLeafIndex: leaf } = seen;
-      const sender = leaf === undefined ? joinerOf(message, newState) : memberAt(ratchetTree, leaf);
-      this.#hear(entry, sender, this.#statementOf(message));
-      this.enterEpoch(newState, entry.seq);
+      const result = await mls.process(this.state, ciphertext);
+      if (result.kind !== 'commit') throw new Error('not a commit');
+      checkIdentities(this.view, mls.view(result.state), result);
+      this.#hear(entry, result.sender, this.#statementIn(result.authenticatedData));
+      this.enterEpoch(result.state, entry.seq);
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }
@@ -491,7 +474,7 @@ export class GroupLog implements GroupRecord {
     if (sender !== undefined) this.statements.hear({ seq, epoch, sender, theirs: statement?.position });
   }
 
-  #statementOf(message: MLSMessage): Statement | undefined {
-    return readStatement(authenticatedDataOf(message), usesSafeAad(this.state.groupContext));
+  #statementIn(authenticatedData: Uint8Array): Statement | undefined {
+    return readStatement(authenticatedData, this.view.usesSafeAad);
   }
 }

@@ -1,7 +1,6 @@
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { Entry } from '../api/types.ts';
-import { epochAuthenticator } from '../mls/tree.ts';
 import { newId } from '../platform/bytes.ts';
 import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog, Joined } from './group-log.ts';
@@ -19,7 +18,7 @@ export type RejoinReason =
   | { readonly kind: 'log-restarted' }
   /** Retention deleted entries that the device had not read. */
   | { readonly kind: 'history-truncated' }
-  /** ts-mls refused the Welcome. */
+  /** The MLS library refused the Welcome. */
   | { readonly kind: 'welcome-refused'; readonly cause: unknown }
   /** The device does not have the secrets of the key package that the Welcome is for. */
   | { readonly kind: 'key-package-unknown' };
@@ -114,9 +113,9 @@ export class GroupRepair {
     if (this.stuckAt.at(-1)?.entry.seq === error.entry.seq) return; // reported before
     this.stuckAt.push(error);
     const { api, id } = this.#options;
-    const { epoch, state } = this.#log;
+    const { epoch, view } = this.#log;
     const reason = error.message.replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, MAX_REASON_CHARACTERS);
-    const report = { seq: error.entry.seq, epoch, reason, epochAuthenticator: epochAuthenticator(state) };
+    const report = { seq: error.entry.seq, epoch, reason, epochAuthenticator: view.epochAuthenticator };
     try {
       await api.report(id, report);
     } catch (refusal) {

@@ -2,11 +2,9 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, lastSeqOf, ProblemError } from '../api/problem.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import { positionText } from '../chain/position.ts';
-import { leavesOf, leafWithKey } from '../mls/tree.ts';
-import { fromBase64 } from '../platform/bytes.ts';
+import { devicesOf, leafWithKey } from '../mls/leaves.ts';
 import { sleep } from '../platform/sleep.ts';
 import { agreedPosition } from '../restart/agreed-position.ts';
-import { devicesOf } from '../restart/journal.ts';
 import type { LostRemoval } from '../restart/lost-changes.ts';
 import { lostChanges, missingUsers, zombies } from '../restart/lost-changes.ts';
 import { lostMessagesOf } from './lost-messages.ts';
@@ -188,7 +186,7 @@ export class GroupRestart {
   async #giveUp(agreed: number): Promise<void> {
     const { log } = this.#parts;
     const isDead = log.chain.epochSeq > agreed || log.restart?.isDead === true;
-    const members = devicesOf(log.state);
+    const members = devicesOf(log.view);
     const { commits, messages } = await log.lose(agreed, isDead);
     log.restart = { agreed, isDead, ...lostChanges(commits, members, log.restart) };
     await log.save();
@@ -205,7 +203,7 @@ export class GroupRestart {
   async #joinAgain(): Promise<void> {
     const { log, repair, inTurn } = this.#parts;
     if (log.restart?.isDead !== true) return;
-    const devices = leavesOf(log.state.ratchetTree).size;
+    const devices = log.view.leaves.size;
     const end = Date.now() + JOIN_AFTER_MS + Math.random() * JOIN_SPREAD_MS * Math.min(devices, MAX_JOINS);
     let isCommitted = await this.#isCommitted();
     while (!isCommitted && Date.now() < end) {
@@ -247,12 +245,12 @@ export class GroupRestart {
    */
   async #commitFirst(): Promise<void> {
     const { log, repair, commits, inTurn } = this.#parts;
-    const plan: Plan = (state) => {
+    const plan: Plan = (view) => {
       const { removals = [], agreed = 0 } = log.restart ?? {};
-      return planLostRemovals(removals)(state) ?? (log.chain.epochSeq > agreed ? undefined : planUpdate(state));
+      return planLostRemovals(removals)(view) ?? (log.chain.epochSeq > agreed ? undefined : planUpdate(view));
     };
     await inTurn(() => repair.catchUp());
-    if (!this.isPending || plan(log.state) === undefined) return;
+    if (!this.isPending || plan(log.view) === undefined) return;
     if (log.restart?.removals.length === 0) await sleep(Math.random() * COMMIT_SPREAD_MS);
     await inTurn(async () => {
       await repair.catchUp();
@@ -268,11 +266,10 @@ export class GroupRestart {
     const { log, repair, inTurn } = this.#parts;
     const start = Date.now();
     let { epochSeq } = log.chain;
-    let end =
-      start + JOIN_AFTER_MS + JOIN_SPREAD_MS * Math.min(leavesOf(log.state.ratchetTree).size, MAX_JOINS) + QUIET_MS;
+    let end = start + JOIN_AFTER_MS + JOIN_SPREAD_MS * Math.min(log.view.leaves.size, MAX_JOINS) + QUIET_MS;
     while (this.isPending && Date.now() < Math.min(end, start + MAX_GATHER_MS)) {
       const isAbsent = (device: string): boolean => device !== log.ownKey && !log.heard.has(device);
-      if (![...devicesOf(log.state).keys()].some(isAbsent)) return;
+      if (![...devicesOf(log.view).keys()].some(isAbsent)) return;
       await sleep(POLL_MS);
       await inTurn(() => repair.catchUp());
       if (log.chain.epochSeq !== epochSeq) end = Math.max(end, Date.now() + QUIET_MS);
@@ -284,7 +281,7 @@ export class GroupRestart {
   #missing(isOwn: boolean): string[] {
     const { log } = this.#parts;
     const adds = log.restart?.adds.filter((add) => add.isOwn || !isOwn) ?? [];
-    return this.isPending ? missingUsers(devicesOf(log.state), adds) : [];
+    return this.isPending ? missingUsers(devicesOf(log.view), adds) : [];
   }
 
   async #inviteForOthers(): Promise<void> {
@@ -340,7 +337,7 @@ export class GroupRestart {
   #isSafe(): boolean {
     const { log } = this.#parts;
     if (!this.isPending || log.isDead) return false;
-    return planLostRemovals(log.restart?.removals ?? [])(log.state) === undefined;
+    return planLostRemovals(log.restart?.removals ?? [])(log.view) === undefined;
   }
 
   /** Has a new group take over: this device cannot join the old one, or too many would have to. */
@@ -367,10 +364,10 @@ export class GroupRestart {
 
 /** Removes the devices that lost commits had removed. */
 function planLostRemovals(removals: readonly LostRemoval[]): Plan {
-  return (state) => {
-    const leaves = zombies(devicesOf(state), removals)
-      .map((key) => leafWithKey(state.ratchetTree, fromBase64(key)))
-      .filter((leaf) => leaf !== undefined && leaf !== state.privatePath.leafIndex);
+  return (view) => {
+    const leaves = zombies(devicesOf(view), removals)
+      .map((key) => leafWithKey(view, key))
+      .filter((leaf) => leaf !== undefined && leaf !== view.ownLeaf);
     return leaves.length === 0 ? undefined : leaves.map((leaf) => removeProposal(leaf ?? 0));
   };
 }

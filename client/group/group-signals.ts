@@ -1,7 +1,6 @@
-import type { CiphersuiteImpl, ClientState } from 'ts-mls';
 import type { OpenedSignal, SignalKeys } from '../mls/signals.ts';
 import { epochOfSignal, openSignal, sealSignal, signalKeysOf } from '../mls/signals.ts';
-import { epochAuthenticator, userOfCredential } from '../mls/tree.ts';
+import type { GroupState, LeafOwner, MlsLibrary } from '../mls/mls-library.ts';
 import { fromBase64, toBase64 } from '../platform/bytes.ts';
 
 /** A signal of another device: typing, presence, a call. It is stored nowhere. */
@@ -25,7 +24,8 @@ const REMEMBERED = 64;
  * of the current and the previous epoch are in memory, those before are gone.
  */
 export class GroupSignals {
-  readonly #suite: CiphersuiteImpl;
+  readonly #mls: MlsLibrary;
+  readonly #owner: LeafOwner;
   /** The keys of the current epoch; `undefined` before the first. */
   #entered: Promise<SignalKeys | undefined> = Promise.resolve(undefined);
   #previous: SignalKeys | undefined;
@@ -33,47 +33,46 @@ export class GroupSignals {
   /** `at` of the last signals of each device, ascending; by its signature key in base64. */
   readonly #seen = new Map<string, number[]>();
 
-  constructor(suite: CiphersuiteImpl) {
-    this.#suite = suite;
+  constructor(mls: MlsLibrary, owner: LeafOwner) {
+    this.#mls = mls;
+    this.#owner = owner;
   }
 
   /**
    * Takes over the keys of a state, if it is another than the last. Calls take effect one after the other.
    * @returns `undefined`: the service has lost the epoch of the state, which has no secrets any more. The keys are gone too
    */
-  enter(state: ClientState): Promise<SignalKeys | undefined> {
+  enter(state: GroupState): Promise<SignalKeys | undefined> {
     this.#entered = this.#entered.then(async (current) => {
-      if (state.keySchedule.exporterSecret.length === 0) {
+      if (!this.#mls.isWhole(state)) {
         this.#previous = undefined;
         return undefined;
       }
-      if (current?.authenticator === epochAuthenticator(state)) return current;
-      const keys = await signalKeysOf(state, this.#suite);
-      this.#previous = current?.epoch === keys.epoch - 1n ? current : undefined;
+      if (current?.authenticator === this.#mls.view(state).epochAuthenticator) return current;
+      const keys = await signalKeysOf(state, this.#mls);
+      this.#previous = current?.epoch === keys.epoch - 1 ? current : undefined;
       return keys;
     });
     return this.#entered;
   }
 
   /** @returns base64 @throws RangeError if it would be larger than the service takes @throws Error without keys */
-  async seal(state: ClientState, data: Uint8Array): Promise<string> {
+  async seal(state: GroupState, data: Uint8Array): Promise<string> {
     const keys = await this.enter(state);
     if (keys === undefined) throw new Error('this device sends no signals until it has joined the group again');
     this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
-    const content = { leafIndex: state.privatePath.leafIndex, at: this.#lastAt, data };
-    return toBase64(await sealSignal(keys, content, state.signaturePrivateKey, this.#suite));
+    const content = { leafIndex: this.#mls.view(state).ownLeaf, at: this.#lastAt, data };
+    return toBase64(await sealSignal(keys, content, this.#owner.signatureKeyPair.signKey, this.#mls));
   }
 
   /** @returns `undefined` for an own signal, one that came before, and one that this device cannot open, or not any more */
-  async open(state: ClientState, base64: string): Promise<ReceivedSignal | undefined> {
+  async open(state: GroupState, base64: string): Promise<ReceivedSignal | undefined> {
     const current = await this.enter(state);
     const opened = await this.#openWith([current, this.#previous], base64);
     if (opened === undefined || Math.abs(Date.now() - opened.at) > MAX_AGE_MS) return undefined;
     const { leaf, at, data } = opened;
-    const sender = userOfCredential(leaf.credential);
-    const device = toBase64(leaf.signaturePublicKey);
-    const own = current?.leaves.get(state.privatePath.leafIndex);
-    const isOwn = own !== undefined && device === toBase64(own.signaturePublicKey);
+    const { user: sender, device } = leaf;
+    const isOwn = device === current?.leaves.get(this.#mls.view(state).ownLeaf)?.device;
     if (sender === undefined || isOwn || !this.#isNew(device, at)) return undefined;
     return { sender, device, at, data };
   }
@@ -83,7 +82,7 @@ export class GroupSignals {
       const sealed = fromBase64(base64);
       const epoch = epochOfSignal(sealed);
       const keys = known.find((one) => one?.epoch === epoch);
-      return keys === undefined ? undefined : await openSignal(keys, sealed, this.#suite);
+      return keys === undefined ? undefined : await openSignal(keys, sealed, this.#mls);
     } catch {
       // Whoever may send to the conversation may send anything.
       return undefined;

@@ -1,6 +1,4 @@
 import { Mutex } from 'async-mutex';
-import type { ClientState, KeyPackage } from 'ts-mls';
-import { createApplicationMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, lastSeqOf, ProblemError, successorOf } from '../api/problem.ts';
@@ -8,10 +6,8 @@ import type { Entry, PushLevel, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
 import { digestOf } from '../chain/values.ts';
-import { groupInfoOf } from '../mls/group-info.ts';
-import { blocksJoiners } from '../mls/joiner-check.ts';
-import { encodeMessage } from '../mls/messages.ts';
-import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
+import { leafWithKey, usersByLeaf } from '../mls/leaves.ts';
+import type { KeyPackage, LeafOwner } from '../mls/mls-library.ts';
 import { fromBase64, newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
@@ -57,6 +53,8 @@ export interface SendOptions {
 
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, RestartOptions {
   readonly api: GroupApi;
+  /** The own leaf, in this group and in all others. */
+  readonly owner: LeafOwner;
   readonly deletionSecrets: DeletionSecrets;
   /** Called with each signal of another device. */
   readonly onSignal: (signal: ReceivedSignal) => void;
@@ -65,7 +63,7 @@ export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, 
 const MAX_ATTEMPTS = 20;
 /** Of one task. */
 const MAX_RESTARTS = 3;
-/** Time that an invitation waits for other new members to update, if ts-mls would refuse the tree of the group until then. */
+/** Time that an invitation waits for other new members to update, if the MLS library would refuse the tree of the group until then. */
 const JOINERS_LIMIT_MS = 10_000;
 const JOINERS_POLL_MS = 50;
 
@@ -85,7 +83,7 @@ export class MlsGroup {
     this.#options = options;
     this.#log = new GroupLog(options);
     this.#repair = new GroupRepair(options, this.#log);
-    this.#signals = new GroupSignals(options.suite);
+    this.#signals = new GroupSignals(options.mls, options.owner);
     this.#commits = new GroupCommits(options, this.#log, () => this.#repair.catchUp());
     this.#restart = new GroupRestart(options, {
       ...{ log: this.#log, repair: this.#repair, commits: this.#commits },
@@ -162,12 +160,12 @@ export class MlsGroup {
 
   /** User ids: one for each device in the group, so a user may be there more than once. */
   get members(): readonly string[] {
-    return [...usersByLeaf(this.#log.state).values()];
+    return [...usersByLeaf(this.#log.view).values()];
   }
 
   /** Base64. Two devices with the same epoch authenticator have the same group state (RFC 9420 §8.7). */
   get epochAuthenticator(): string {
-    return epochAuthenticator(this.#log.state);
+    return this.#log.view.epochAuthenticator;
   }
 
   /** Lost commits: other commits won their epochs. */
@@ -182,12 +180,12 @@ export class MlsGroup {
 
   /** Number of proposals that no member has committed yet. */
   get pendingProposals(): number {
-    return Object.keys(this.#log.state.unappliedProposals).length;
+    return this.#log.view.proposals.size;
   }
 
   /** Those who ask to join (policy `externalJoin`). A request is over when its epoch ends; then its sender may ask again. */
   get joinRequests(): readonly JoinRequest[] {
-    return joinRequests(this.#log.state);
+    return joinRequests(this.#log.view);
   }
 
   /**
@@ -295,7 +293,7 @@ export class MlsGroup {
 
   /** Ends the membership of users, also of those that have no device in the group yet. */
   async expel(users: readonly string[]): Promise<void> {
-    await this.#inTurn(() => this.#commits.commit((state) => planRemove(users)(state) ?? [], users));
+    await this.#inTurn(() => this.#commits.commit((view) => planRemove(users)(view) ?? [], users));
   }
 
   /** Removes all devices of users. */
@@ -305,12 +303,12 @@ export class MlsGroup {
 
   /** Removes one device, by its signature key. */
   async removeDevice(signatureKey: Uint8Array): Promise<void> {
-    await this.commit(planRemoveDevice(signatureKey));
+    await this.commit(planRemoveDevice(toBase64(signatureKey)));
   }
 
   /** Is the device with this signature key in the group? */
   hasDevice(signatureKey: Uint8Array): boolean {
-    return leafWithKey(this.#log.state.ratchetTree, signatureKey) !== undefined;
+    return leafWithKey(this.#log.view, toBase64(signatureKey)) !== undefined;
   }
 
   /** Gives this device new keys. */
@@ -318,9 +316,9 @@ export class MlsGroup {
     await this.commit(planUpdate);
   }
 
-  /** ts-mls would refuse the tree of the group when it joins, and a commit of this device could change that. */
+  /** The MLS library would refuse the tree of the group when it joins, and a commit of this device could change that. */
   get blocksJoiners(): boolean {
-    return !this.isRemoved && blocksJoinersByLeaf(this.#log.state);
+    return !this.isRemoved && this.#log.view.blocksJoiners;
   }
 
   /**
@@ -330,10 +328,7 @@ export class MlsGroup {
   async commitPending(): Promise<void> {
     const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
     await this.commit(
-      (state) =>
-        planRemove(leaving)(state) ??
-        planPending(state) ??
-        (blocksJoinersByLeaf(state) ? planUpdate(state) : undefined),
+      (view) => planRemove(leaving)(view) ?? planPending(view) ?? (view.blocksJoiners ? planUpdate(view) : undefined),
     );
   }
 
@@ -349,7 +344,7 @@ export class MlsGroup {
   async proposeRemove(user: string): Promise<void> {
     const { api } = this.#options;
     await this.#onSettled(async () => {
-      for (const proposal of planRemove([user])(this.#log.state) ?? []) {
+      for (const proposal of planRemove([user])(this.#log.view) ?? []) {
         await this.#commits.propose(proposal, async (ciphertext, id) => {
           await api.send(this.id, { id, ciphertext, ...this.#log.stance });
         });
@@ -364,7 +359,7 @@ export class MlsGroup {
   async leave(): Promise<void> {
     const { api, user } = this.#options;
     await this.#onSettled(async () => {
-      const own = removeProposal(this.#log.state.privatePath.leafIndex);
+      const own = removeProposal(this.#log.view.ownLeaf);
       await this.#rememberSuccessor(
         this.#commits.propose(own, async (proposal, id) => {
           await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
@@ -378,9 +373,9 @@ export class MlsGroup {
   /** Gives the current GroupInfo to a service that has none: without it no device can join by external commit. */
   async supplyGroupInfo(): Promise<void> {
     await this.#onSettled(async () => {
-      const { api, suite } = this.#options;
+      const { api, mls } = this.#options;
       try {
-        await api.supplyGroupInfo(this.id, await groupInfoOf(this.#log.state, suite));
+        await api.supplyGroupInfo(this.id, await mls.groupInfo(this.#log.state));
       } catch (error) {
         // Another member was faster.
         if (!hasCode(error, 'group-info-exists')) throw error;
@@ -457,30 +452,27 @@ export class MlsGroup {
 
   /** @param entryId id that the service gets: another one where the same message is sent again */
   async #send(text: string, options: SendOptions, messageId = newId(), entryId = messageId): Promise<SendResult> {
-    const { api, suite, id, deletionSecrets } = this.#options;
+    const { api, mls, id, deletionSecrets } = this.#options;
     const deleteHash = await sha256Hex(await deletionSecrets.of(id, entryId));
     for (let attempt = 1; ; attempt++) {
       // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await this.#commits.commit(planPending);
       const plaintext = new TextEncoder().encode(text);
-      const { unappliedProposals } = this.#log.state;
-      // The remaining proposals are not for this device to commit, for example its own removal.
-      const sendable = { ...this.#log.state, unappliedProposals: {} };
-      const { newState, privateMessage } = await createApplicationMessage(
-        sendable,
-        plaintext,
-        suite,
-        this.#log.stated(messageId),
-      );
+      const { state, message } = await mls.encrypt(this.#log.state, plaintext, this.#log.stated(messageId));
       // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
-      this.#log.state = { ...newState, unappliedProposals };
-      const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-      const sent = { text, digest: digestOf(fromBase64(ciphertext)), ...(entryId === messageId ? {} : { messageId }) };
+      this.#log.state = state;
+      const sent = { text, digest: digestOf(fromBase64(message)), ...(entryId === messageId ? {} : { messageId }) };
       this.#log.sent.set(entryId, sent);
       await this.#log.save();
       try {
-        const result = await api.send(id, { id: entryId, ciphertext, deleteHash, ...this.#log.stance, ...options });
+        const result = await api.send(id, {
+          id: entryId,
+          ciphertext: message,
+          deleteHash,
+          ...this.#log.stance,
+          ...options,
+        });
         // The answer alone proves nothing. It says where the message has to be.
         const { seq, chain } = result;
         if (chain !== undefined) this.#log.sent.set(entryId, { ...sent, accepted: { seq, chain } });
@@ -503,9 +495,4 @@ export class MlsGroup {
       throw error;
     }
   }
-}
-
-/** The last entry that there is now, from a 409 `log-restarted`. */
-function blocksJoinersByLeaf({ ratchetTree, privatePath }: ClientState): boolean {
-  return blocksJoiners(ratchetTree, privatePath.leafIndex);
 }

@@ -1,6 +1,5 @@
-import type { ClientState } from 'ts-mls';
-import { leavesOf, userOfCredential } from '../mls/tree.ts';
-import { toBase64 } from '../platform/bytes.ts';
+import { devicesOf } from '../mls/leaves.ts';
+import type { GroupView } from '../mls/mls-library.ts';
 
 /** A device in a group: its user and its signature key (base64). */
 export interface GroupDevice {
@@ -49,18 +48,18 @@ export class Journal implements JournalRecord {
   }
 
   /** The commit `seq` led from one state to the next. */
-  noteCommit(before: ClientState, after: ClientState, seq: number, isOwn: boolean): void {
+  noteCommit(before: GroupView, after: GroupView, seq: number, isOwn: boolean): void {
     const [old, current] = [devicesOf(before), devicesOf(after)];
     const added = [...current].filter(([key]) => !old.has(key)).map(([key, user]) => ({ key, user }));
     const removed = [...old].filter(([key]) => !current.has(key)).map(([key, user]) => ({ key, user }));
-    this.#commits.push({ seq, epoch: Number(after.groupContext.epoch) - 1, isOwn, added, removed });
+    this.#commits.push({ seq, epoch: after.epoch - 1, isOwn, added, removed });
     this.#commits.splice(0, this.#commits.length - KEPT_COMMITS);
     this.#proposals.clear();
   }
 
   /** The entry `seq` brought these proposals, as far as they were not there before. */
-  noteProposals({ unappliedProposals }: Pick<ClientState, 'unappliedProposals'>, seq: number): void {
-    for (const ref of Object.keys(unappliedProposals)) if (!this.#proposals.has(ref)) this.#proposals.set(ref, seq);
+  noteProposals({ proposals }: Pick<GroupView, 'proposals'>, seq: number): void {
+    for (const ref of proposals.keys()) if (!this.#proposals.has(ref)) this.#proposals.set(ref, seq);
   }
 
   /** Everything above `seq` is lost. @returns what is not in the log any more */
@@ -71,14 +70,4 @@ export class Journal implements JournalRecord {
     for (const ref of proposals) this.#proposals.delete(ref);
     return { commits, proposals };
   }
-}
-
-/** Users by the signature keys of their devices. */
-export function devicesOf({ ratchetTree }: Pick<ClientState, 'ratchetTree'>): ReadonlyMap<string, string> {
-  const devices = new Map<string, string>();
-  for (const { credential, signaturePublicKey } of leavesOf(ratchetTree).values()) {
-    const user = userOfCredential(credential);
-    if (user !== undefined) devices.set(toBase64(signaturePublicKey), user);
-  }
-  return devices;
 }

@@ -1,10 +1,6 @@
-import type { ClientConfig, ClientState, ProposalWithSender } from 'ts-mls';
-import { decodeGroupState, encodeGroupState } from 'ts-mls';
-import { encode } from 'ts-mls/codec/tlsEncoder.js';
-import { decodeProposalWithSender, proposalWithSenderEncoder } from 'ts-mls/unappliedProposals.js';
 import type { ChainRecord } from '../chain/known-chain.ts';
 import type { ChainPosition } from '../chain/position.ts';
-import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { GroupState, MlsLibrary } from '../mls/mls-library.ts';
 import type { CommitNote, JournalRecord } from '../restart/journal.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { DeviceStore } from './device-store.ts';
@@ -50,16 +46,17 @@ export interface SentMessage {
 export interface OwnProposal {
   /** ProposalRef, base64 (RFC 9420 §5.2). */
   readonly ref: string;
-  readonly proposal: ProposalWithSender;
+  /** As the MLS library made it. */
+  readonly proposal: string;
 }
 
 /** Everything that a device knows of a group, except its messages. */
 export interface GroupRecord {
-  readonly state: ClientState;
+  readonly state: GroupState;
   /** `seq` of the last entry that is part of the state. */
   readonly position: number;
   /** Own commits of the current epoch, accepted or not: the state after each commit, by the commit's bytes in base64. */
-  readonly pendingCommits: ReadonlyMap<string, ClientState>;
+  readonly pendingCommits: ReadonlyMap<string, GroupState>;
   /** Own messages by message id, until they are read in the log. The answer to a send proves nothing. */
   readonly sent: ReadonlyMap<string, SentMessage>;
   /** Own proposals by their bytes in base64: a sender cannot decrypt these either. */
@@ -116,11 +113,13 @@ export async function storedJoins(store: DeviceStore): Promise<string[]> {
 export class GroupStore {
   readonly #store: DeviceStore;
   readonly #id: string;
+  readonly #mls: Pick<MlsLibrary, 'encode' | 'decode'>;
   #isClosed = false;
 
-  constructor(store: DeviceStore, id: string) {
+  constructor(store: DeviceStore, id: string, mls: Pick<MlsLibrary, 'encode' | 'decode'>) {
     this.#store = store;
     this.#id = id;
+    this.#mls = mls;
   }
 
   /** Ignores every later `save`: another state of the group, or no state, replaced this one. */
@@ -132,11 +131,11 @@ export class GroupStore {
     if (this.#isClosed) return;
     const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected, journal, restart } = record;
     const stored: StoredGroup = {
-      state: encodeState(state),
+      state: this.#mls.encode(state),
       position,
-      pending: [...pendingCommits].map(([bytes, next]) => [bytes, encodeState(next)]),
+      pending: [...pendingCommits].map(([bytes, next]) => [bytes, this.#mls.encode(next)]),
       sent: [...sent].map(([id, { text, digest, ...rest }]) => [id, text, digest ?? null, rest]),
-      proposals: [...ownProposals].map(([bytes, { ref, proposal }]) => [bytes, ref, encodeProposal(proposal)]),
+      proposals: [...ownProposals].map(([bytes, { ref, proposal }]) => [bytes, ref, proposal]),
       wasCutOff: hasLeft,
       links: [...chain.links],
       epochSeq: chain.epochSeq,
@@ -149,23 +148,21 @@ export class GroupStore {
     await this.#store.set(groupKey(this.#id), JSON.stringify(stored));
   }
 
-  async load(config: ClientConfig): Promise<GroupRecord | undefined> {
+  async load(): Promise<GroupRecord | undefined> {
     const text = await this.#store.get(groupKey(this.#id));
     if (text === undefined) return undefined;
     const stored = JSON.parse(text) as StoredGroup;
     return {
-      state: decodeState(stored.state, config),
+      state: this.#mls.decode(stored.state),
       position: stored.position,
-      pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
+      pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, this.#mls.decode(next)])),
       sent: new Map(
         stored.sent.map(([id, text, digest, rest]) => [
           id,
           { text, ...(typeof digest === 'string' ? { digest } : {}), ...rest },
         ]),
       ),
-      ownProposals: new Map(
-        stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal: decodeProposal(proposal) }]),
-      ),
+      ownProposals: new Map(stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal }])),
       hasLeft: stored.wasCutOff,
       chain: {
         links: new Map(stored.links),
@@ -179,15 +176,15 @@ export class GroupStore {
   }
 
   /** Saves a first external commit and the state after it, in case the device crashes before it gets the answer. */
-  async saveJoin(commit: string, state: ClientState): Promise<void> {
-    await this.#store.set(joiningKey(this.#id), JSON.stringify({ commit, state: encodeState(state) }));
+  async saveJoin(commit: string, state: GroupState): Promise<void> {
+    await this.#store.set(joiningKey(this.#id), JSON.stringify({ commit, state: this.#mls.encode(state) }));
   }
 
-  async loadJoin(config: ClientConfig): Promise<{ commit: string; state: ClientState } | undefined> {
+  async loadJoin(): Promise<{ commit: string; state: GroupState } | undefined> {
     const text = await this.#store.get(joiningKey(this.#id));
     if (text === undefined) return undefined;
     const { commit, state } = JSON.parse(text) as { commit: string; state: string };
-    return { commit, state: decodeState(state, config) };
+    return { commit, state: this.#mls.decode(state) };
   }
 
   /** Deletes the saved external commit: the join is over. */
@@ -233,24 +230,4 @@ export class GroupStore {
 /** Another message may get the `seq` of a lost one. */
 function messageKey(id: string, { seq, lost }: ReceivedMessage): string {
   return `${messagePrefix(id)}${lost === undefined ? seq : `lost/${lost.at}/${seq}`}`;
-}
-
-function encodeState(state: ClientState): string {
-  return toBase64(encodeGroupState(state));
-}
-
-function decodeState(base64: string, clientConfig: ClientConfig): ClientState {
-  const decoded = decodeGroupState(fromBase64(base64), 0);
-  if (decoded === undefined) throw new Error('the store holds no valid group state');
-  return { ...decoded[0], clientConfig };
-}
-
-function encodeProposal(proposal: ProposalWithSender): string {
-  return toBase64(encode(proposalWithSenderEncoder)(proposal));
-}
-
-function decodeProposal(base64: string): ProposalWithSender {
-  const decoded = decodeProposalWithSender(fromBase64(base64), 0);
-  if (decoded === undefined) throw new Error('the store holds no valid proposal');
-  return decoded[0];
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { createHttp, MlsDevice, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import { useService } from '../harness/service.ts';
 import type { ServiceProcess } from '../../tools/harness/processes.ts';
 import { tokenOf } from '../../tools/harness/tokens.ts';
@@ -194,7 +195,7 @@ test('histories connect no sender with a message, and name no user that a commit
 });
 
 test('the database connects no sender with a message of an mls conversation, and contains no plaintext or token', async () => {
-  const device = await MlsDevice.open({ api: clientOf(ALICE), user: ALICE, device: `phone-${MARK}` });
+  const device = await MlsDevice.open({ mls: tsMls, api: clientOf(ALICE), user: ALICE, device: `phone-${MARK}` });
   const group = await device.createGroup({ externalJoin: 'nobody' });
   const { seq } = await group.send(`plaintext ${PLANTED}`);
   await group.update();

@@ -7,6 +7,7 @@ import type {
   SendResult,
 } from '../../client/index.ts';
 import { memoryStore, MlsDevice, ParleyClient, ProblemError } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import { retain } from '../../store/retention/retention.ts';
 import type { Service } from '../../tools/harness/service.ts';
 import { below, makeRandom } from '../../tools/load/random.ts';
@@ -79,6 +80,7 @@ export async function walk(service: Service, { seed, steps }: { seed: number; st
     const onLogEvent = (group: MlsGroup, event: LogEvent): void =>
       void alarms.push(`${name} in ${group.id}: ${JSON.stringify(event)}`);
     const device = await MlsDevice.open({
+      mls: tsMls,
       api: client,
       user: named(user),
       device: id,

@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest';
 import type { DeviceOptions, MlsGroup } from '../../client/index.ts';
 import { memoryStore, MlsDevice } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import type { Service } from '../../tools/harness/service.ts';
 
 /** A device with its store, which a crash leaves, and the API process that it talks to. */
@@ -23,7 +24,7 @@ export function deviceOpener(service: () => Service): (name: string, options?: O
     const [user = '', id = 'phone'] = name.split('/');
     const store = memoryStore(left?.store.entries());
     const api = service().clientOf(user, { device: id, api: via });
-    const device = await MlsDevice.open({ api, user, device: id, keyPackages: 3, store, ...options });
+    const device = await MlsDevice.open({ mls: tsMls, api, user, device: id, keyPackages: 3, store, ...options });
     return { name, device, store };
   };
 }

@@ -3,6 +3,7 @@ import { get } from 'node:http';
 import { createParser } from 'eventsource-parser';
 import { expect, test, vi } from 'vitest';
 import { MlsDevice, toBase64 } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { parseMetrics } from '../../tools/load/prometheus-text.ts';
 import { useCleanup } from '../harness/cleanup.ts';
@@ -146,7 +147,13 @@ test(`${MEMBERS} members, ${SIGNALS_PER_SECOND} signals a second through two pro
 
 test('a device that missed 1,000 signals reads the next message, and hears the next signal', async () => {
   const open = async (user: string, api: number): Promise<MlsDevice> =>
-    MlsDevice.open({ api: service().clientOf(user, { api, device: 'phone' }), user, device: 'phone', keyPackages: 3 });
+    MlsDevice.open({
+      mls: tsMls,
+      api: service().clientOf(user, { api, device: 'phone' }),
+      user,
+      device: 'phone',
+      keyPackages: 3,
+    });
   const [alice, bob] = [await open('alice', 0), await open('bob', 1)];
   const group = await alice.createGroup();
   await alice.invite(group.id, 'bob');

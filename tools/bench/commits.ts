@@ -1,17 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type ClientState, type CiphersuiteImpl, createGroup } from 'ts-mls';
-import type { BuiltCommit, DeviceIdentity } from '../../client/testing.ts';
-import {
-  buildCommit,
-  clientConfig,
-  decodeMessage,
-  encodeMessage,
-  groupInfoOf,
-  loadSuite,
-  makeKeyPackage,
-  planAdd,
-  planRemove,
-} from '../../client/testing.ts';
+import type { BuiltCommit, DeviceIdentity, GroupState, MlsLibrary } from '../../client/testing.ts';
+import { buildCommit, planAdd, planRemove, trustingMls } from '../../client/testing.ts';
 import { type HttpSender, expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
@@ -27,6 +16,7 @@ const PER_SECOND = 6;
 const WARM_UP = 5;
 const GROUP_ID_BYTES = 16;
 const EMPTY_EPOCH = 1;
+const BARE = { authenticatedData: new Uint8Array() };
 
 interface Group {
   readonly id: string;
@@ -42,16 +32,16 @@ export async function measureCommits({ contender, measureMs }: CaseContext): Pro
   const http = makeHttpSender(contender.url, 4);
   try {
     const count = WARM_UP + Math.ceil((PER_SECOND * measureMs) / 1000);
-    const suite = await loadSuite();
+    const mls = await trustingMls();
     const users = Array.from({ length: MEMBERS }, (_, number) => `${randomBytes(9).toString('base64url')}-${number}`);
     const [token = ''] = await makeTokensOf(users.slice(0, 1));
     const joiners = users.slice(0, JOINERS).map((user) => `${user}-joiner`);
     for (const [i, joinerToken] of (await makeTokensOf(joiners)).entries()) {
-      await uploadKeyPackages(http, joiners[i] ?? '', joinerToken, Math.ceil(count / JOINERS), suite);
+      await uploadKeyPackages(http, joiners[i] ?? '', joinerToken, Math.ceil(count / JOINERS), mls);
     }
     const kinds = [
-      { load: 'commit-50', group: await bundles(http, token, users, joiners, count, suite) },
-      { load: 'commit-50-bare', group: await bareCommits(http, token, users, count, suite) },
+      { load: 'commit-50', group: await bundles(http, token, users, joiners, count, mls) },
+      { load: 'commit-50-bare', group: await bareCommits(http, token, users, count, mls) },
     ].map((kind) => ({ ...kind, recorder: makeLatencyRecorder(), failures: [] as string[] }));
     for (let i = 0; i < count; i++) {
       for (const { group, recorder, failures } of kinds) {
@@ -83,9 +73,9 @@ async function bundles(
   users: readonly string[],
   joiners: readonly string[],
   count: number,
-  suite: CiphersuiteImpl,
+  mls: MlsLibrary,
 ): Promise<Group> {
-  const { id, state: first } = await newGroup(http, token, users, {}, suite);
+  const { id, state: first } = await newGroup(http, token, users, {}, mls);
   let state = first;
   const bodies: string[] = [];
   for (let i = 0; i < count; i++) {
@@ -98,11 +88,12 @@ async function bundles(
     );
     const [{ keyPackage } = { keyPackage: '' }] = (JSON.parse(claimed) as { keyPackages: { keyPackage: string }[] })
       .keyPackages;
-    const message = decodeMessage(keyPackage);
-    if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
     const leaving = joiners.filter((user) => user !== joiner);
-    const change = [...(planAdd([message.keyPackage])(state) ?? []), ...(planRemove(leaving)(state) ?? [])];
-    const built: BuiltCommit = await buildCommit(state, change, suite);
+    const change = [
+      ...(planAdd([mls.readKeyPackage(keyPackage)])(mls.view(state)) ?? []),
+      ...(planRemove(leaving)(mls.view(state)) ?? []),
+    ];
+    const built: BuiltCommit = await buildCommit(state, change, mls, BARE);
     bodies.push(JSON.stringify(built.bundle));
     state = built.newState;
   }
@@ -114,13 +105,13 @@ async function bareCommits(
   token: string,
   users: readonly string[],
   count: number,
-  suite: CiphersuiteImpl,
+  mls: MlsLibrary,
 ): Promise<Group> {
-  const { id, state: first } = await newGroup(http, token, users, { groupInfo: 'optional' }, suite);
+  const { id, state: first } = await newGroup(http, token, users, { groupInfo: 'optional' }, mls);
   let state = first;
   const bodies: string[] = [];
   for (let i = 0; i < count; i++) {
-    const { bundle, newState } = await buildCommit(state, [], suite);
+    const { bundle, newState } = await buildCommit(state, [], mls, BARE);
     bodies.push(JSON.stringify({ commit: bundle.commit }));
     state = newState;
   }
@@ -133,25 +124,17 @@ async function newGroup(
   token: string,
   users: readonly string[],
   policy: Readonly<Record<string, string>>,
-  suite: CiphersuiteImpl,
-): Promise<{ id: string; state: ClientState }> {
+  mls: MlsLibrary,
+): Promise<{ id: string; state: GroupState }> {
   const [creator = '', ...others] = users;
   const groupId = new Uint8Array(randomBytes(GROUP_ID_BYTES));
   const id = Buffer.from(groupId).toString('base64url');
-  const own = await makeKeyPackage(await newIdentity(creator, suite), suite);
-  const empty = await createGroup(
-    groupId,
-    own.publicPackage,
-    own.privatePackage,
-    [],
-    suite,
-    clientConfig({ verify: () => Promise.resolve(true) }),
-  );
+  const empty = await mls.create(groupId, await newIdentity(creator, mls));
   const packages = await Promise.all(
-    others.map(async (user) => (await makeKeyPackage(await newIdentity(user, suite), suite)).publicPackage),
+    others.map(async (user) => mls.readKeyPackage((await mls.newKeyPackage(await newIdentity(user, mls))).message)),
   );
-  const { newState: state } = await buildCommit(empty, planAdd(packages)(empty) ?? [], suite);
-  const groupInfo = await groupInfoOf(state, suite);
+  const { newState: state } = await buildCommit(empty, planAdd(packages)(mls.view(empty)) ?? [], mls, BARE);
+  const groupInfo = await mls.groupInfo(state);
   const body = { id, protocol: 'mls', epoch: EMPTY_EPOCH, members: users, groupInfo, policy };
   await post(http, '/v1/conversations', token, JSON.stringify(body), 201);
   return { id, state };
@@ -162,19 +145,17 @@ async function uploadKeyPackages(
   user: string,
   token: string,
   count: number,
-  suite: CiphersuiteImpl,
+  mls: MlsLibrary,
 ): Promise<void> {
   const packages = await Promise.all(
-    Array.from({ length: count }, async () => makeKeyPackage(await newIdentity(user, suite), suite)),
+    Array.from({ length: count }, async () => mls.newKeyPackage(await newIdentity(user, mls))),
   );
-  const keyPackages = packages.map(({ publicPackage }) =>
-    encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
-  );
+  const keyPackages = packages.map(({ message }) => message);
   await post(http, '/v1/key-packages', token, JSON.stringify({ keyPackages }));
 }
 
-async function newIdentity(user: string, suite: CiphersuiteImpl): Promise<DeviceIdentity> {
-  return { user, device: 'bench', signatureKeyPair: await suite.signature.keygen() };
+async function newIdentity(user: string, mls: MlsLibrary): Promise<DeviceIdentity> {
+  return { user, device: 'bench', signatureKeyPair: await mls.newSignatureKeyPair() };
 }
 
 /** @throws Error unless the answer has the expected status */

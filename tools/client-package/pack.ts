@@ -66,7 +66,10 @@ function packageJson({ version, license, engines, dependencies }: Manifest): obj
     type: 'module',
     engines,
     sideEffects: false,
-    exports: { '.': { types: './index.d.ts', default: './index.js' } },
+    exports: {
+      '.': { types: './index.d.ts', default: './index.js' },
+      './ts-mls': { types: './ts-mls/index.d.ts', default: './ts-mls/index.js' },
+    },
     dependencies: Object.fromEntries(DEPENDENCIES.map((name) => [name, all.get(name)])),
   };
 }

@@ -1,5 +1,6 @@
 import type { Http, MlsGroup } from '../../client/index.ts';
 import { MlsDevice, ParleyClient } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import type { Checks } from './checks.ts';
 
 /** One MLS device of a user, with its group. */
@@ -33,7 +34,7 @@ export async function gather({ check }: Checks, httpFor: HttpFor): Promise<Cast>
   const connect = async (name: string, device: string): Promise<Connected> => {
     const user = `${name}-${run}`;
     const client = new ParleyClient(httpFor(user, device));
-    return { user, client, device: await MlsDevice.open({ api: client, user, device, keyPackages: 5 }) };
+    return { user, client, device: await MlsDevice.open({ mls: tsMls, api: client, user, device, keyPackages: 5 }) };
   };
   const [alice, bob, laptop, carol] = await Promise.all([
     connect('alice', 'phone'),
@@ -73,7 +74,7 @@ export async function gather({ check }: Checks, httpFor: HttpFor): Promise<Cast>
 export async function joinWithTablet({ check }: Checks, { alice, all, id }: Cast, httpFor: HttpFor): Promise<Player> {
   const { user } = alice;
   const client = new ParleyClient(httpFor(user, 'tablet'));
-  const device = await MlsDevice.open({ api: client, user, device: 'tablet', keyPackages: 0 });
+  const device = await MlsDevice.open({ mls: tsMls, api: client, user, device: 'tablet', keyPackages: 0 });
   const group = await device.joinExternally(id);
   const tablet = { user, client, device, group };
   for (const player of all) await player.group.receive();

@@ -11,9 +11,11 @@ import {
   type DeviceIdentity,
   encodeMessage,
   groupInfoOf,
+  groupStateOf,
   loadSuite,
   sealSignal,
   signalKeysOf,
+  trustingMls,
 } from '../../client/testing.ts';
 
 /** KeyPackage extension `last_resort` (IANA registry of MLS extension types). */
@@ -85,8 +87,9 @@ export async function exampleDevice(user: string): Promise<ExampleDevice> {
     signal: async (text) => {
       const { privatePath, signaturePrivateKey } = state();
       const content = { leafIndex: privatePath.leafIndex, at: Date.now(), data: new TextEncoder().encode(text) };
-      const keys = await signalKeysOf(state(), suite);
-      return toBase64(await sealSignal(keys, content, signaturePrivateKey, suite));
+      const mls = await trustingMls();
+      const keys = await signalKeysOf(groupStateOf(state()), mls);
+      return toBase64(await sealSignal(keys, content, signaturePrivateKey, mls));
     },
   };
 }

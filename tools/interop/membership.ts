@@ -1,6 +1,6 @@
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
 import { toBase64 } from '../../client/index.ts';
-import { decodeMessage, leavesOf, usersByLeaf } from '../../client/testing.ts';
+import { decodeMessage, leavesOf, userOfCredential } from '../../client/testing.ts';
 import type { ProgramLeaf } from './program.ts';
 
 export interface MembershipChange {
@@ -13,11 +13,12 @@ export function membershipChange(before: readonly ProgramLeaf[], groupInfo: stri
   const message = decodeMessage(groupInfo);
   const tree = message.wireformat === 'mls_group_info' ? ratchetTreeFromExtension(message.groupInfo) : undefined;
   if (tree === undefined) throw new Error('the GroupInfo has no ratchet tree');
-  const users = usersByLeaf({ ratchetTree: tree });
+  const leaves = [...leavesOf(tree).values()];
   const known = new Set(before.map(({ signatureKey }) => signatureKey));
-  const added = [...leavesOf(tree)].filter(([, { signaturePublicKey }]) => !known.has(toBase64(signaturePublicKey)));
-  const adds = [...new Set(added.flatMap(([index]) => users.get(index) ?? []))];
-  const remaining = new Set(users.values());
+  const usersOf = (some: typeof leaves): Set<string> =>
+    new Set(some.flatMap(({ credential }) => userOfCredential(credential) ?? []));
+  const adds = [...usersOf(leaves.filter(({ signaturePublicKey }) => !known.has(toBase64(signaturePublicKey))))];
+  const remaining = usersOf(leaves);
   const removes = [...new Set(before.map(({ user }) => user))].filter((user) => !remaining.has(user));
   return { adds, removes };
 }

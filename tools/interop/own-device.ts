@@ -1,4 +1,5 @@
 import { memoryStore, MlsDevice, type MlsGroup, type NewPolicy } from '../../client/index.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
 import type { Service } from '../harness/service.ts';
 import type { CreateOptions, InteropDevice, View } from './device.ts';
 import { NotOfferedError } from './device.ts';
@@ -118,7 +119,7 @@ export class OwnDevice implements InteropDevice {
     // The keys of other programs are known to nobody before: all are trusted, as an app with a directory would decide.
     const authentication = { verify: () => Promise.resolve(true) };
     const options = { cipherSuite, keyPackages: 3, store: memoryStore(), authentication, externalSender };
-    this.#opened = await MlsDevice.open({ api, user, device, ...options });
+    this.#opened = await MlsDevice.open({ mls: tsMls, api, user, device, ...options });
   }
 
   get #mls(): MlsDevice {

@@ -14,7 +14,8 @@ import type {
   SendResult,
 } from '../../client/index.ts';
 import { createHttp, memoryStore, MlsDevice, newId, ParleyClient, toBase64 } from '../../client/index.ts';
-import { clientConfig, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
+import { tsMls } from '../../client/ts-mls/index.ts';
+import { clientStateOf, encodeMessage, GroupStore, loadSuite, trustingMls } from '../../client/testing.ts';
 import { joinerOf } from './joiner.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
 import type { Service } from '../harness/service.ts';
@@ -173,8 +174,8 @@ export class Actor {
   }
 
   /** The messages that it has of a group, even if its state of the group is gone. */
-  history(id: string): Promise<ReceivedMessage[]> {
-    return new GroupStore(this.#current().store, id).messages();
+  async history(id: string): Promise<ReceivedMessage[]> {
+    return new GroupStore(this.#current().store, id, await trustingMls()).messages();
   }
 
   /** Starts a process of the device from the store of the last process. */
@@ -196,6 +197,7 @@ export class Actor {
     const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text), this);
     const store = memoryStore(entries);
     const device = await MlsDevice.open({
+      mls: tsMls,
       api: client,
       user: this.#user,
       device: this.#device,
@@ -312,13 +314,14 @@ export class Actor {
   async proposeUpdate(id: string): Promise<void> {
     const { device, store, client } = this.#current();
     await device.group(id).save();
-    const record = await new GroupStore(store, id).load(clientConfig({ verify: () => Promise.resolve(true) }));
+    const record = await new GroupStore(store, id, await trustingMls()).load();
     if (record === undefined) return;
     const suite = await loadSuite();
-    const proposal = await craftUpdateProposal(record.state, suite);
+    const state = clientStateOf(record.state);
+    const proposal = await craftUpdateProposal(state, suite);
     // A public proposal: a private one would use a message key that only the device itself may use.
-    const { message } = await createProposal({ ...record.state, unappliedProposals: {} }, true, proposal, suite);
-    this.updatesProposed.add(Number(record.state.groupContext.epoch));
+    const { message } = await createProposal({ ...state, unappliedProposals: {} }, true, proposal, suite);
+    this.updatesProposed.add(Number(state.groupContext.epoch));
     await client.send(id, { id: newId(), ciphertext: encodeMessage(message) });
   }
 

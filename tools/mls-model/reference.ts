@@ -1,16 +1,8 @@
 import type pg from 'pg';
 import { joinerOf } from './joiner.ts';
 import type { Entry, ReceivedMessage } from '../../client/index.ts';
-import { memoryStore, toBase64 } from '../../client/index.ts';
-import {
-  clientConfig,
-  epochAuthenticator,
-  GroupLog,
-  GroupStore,
-  leavesOf,
-  loadSuite,
-  usersByLeaf,
-} from '../../client/testing.ts';
+import { memoryStore } from '../../client/index.ts';
+import { GroupLog, GroupStore, trustingMls, usersByLeaf } from '../../client/testing.ts';
 
 /** An epoch in the replay. */
 export interface ReferenceEpoch {
@@ -46,12 +38,13 @@ export async function replay(
     [id],
   );
   const deviceStore = memoryStore(auditor.entries);
-  const store = new GroupStore(deviceStore, id);
-  const record = await store.load(clientConfig({ verify: () => Promise.resolve(true) }));
+  const mls = await trustingMls();
+  const store = new GroupStore(deviceStore, id, mls);
+  const record = await store.load();
   if (record === undefined) throw new Error('The auditor has no state');
   const api = { log: () => Promise.reject(new Error('The replay reads no log')) };
   const log = new GroupLog({
-    ...{ api, suite: await loadSuite(), store, id, user: auditor.user, record, history: [] },
+    ...{ api, mls, store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,
     onJoinRequest: () => undefined,
     onLogEvent: () => undefined,
@@ -59,10 +52,10 @@ export async function replay(
   const epochs = new Map<number, ReferenceEpoch>();
   const note = (): void => {
     if (epochs.has(log.epoch)) return;
-    const { ratchetTree } = log.state;
-    const keys = new Set([...leavesOf(ratchetTree).values()].map((leaf) => toBase64(leaf.signaturePublicKey)));
-    const members = [...usersByLeaf(log.state).values()].sort();
-    epochs.set(log.epoch, { from: log.position, authenticator: epochAuthenticator(log.state), keys, members });
+    const { view } = log;
+    const keys = new Set([...view.leaves.values()].map(({ device }) => device));
+    const members = [...usersByLeaf(view).values()].sort();
+    epochs.set(log.epoch, { from: log.position, authenticator: view.epochAuthenticator, keys, members });
   };
   note();
   const messageIds = new Map<number, string>();

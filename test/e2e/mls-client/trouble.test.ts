@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CommitAccepted, CommitBundle, MlsGroup } from '../../../client/index.ts';
 import { memoryStore, newId, ParleyClient } from '../../../client/index.ts';
-import { clientConfig, GroupStore, loadSuite } from '../../../client/testing.ts';
+import { clientStateOf, GroupStore, loadSuite, trustingMls } from '../../../client/testing.ts';
 import { craftUnreadable, craftUpdate } from '../../../tools/harness/crafted-mls.ts';
 import type { TestDevice } from '../../harness/mls-devices.ts';
 import { agree, deviceOpener, follow, textsOf } from '../../harness/mls-devices.ts';
@@ -64,10 +64,9 @@ describe('conflicting proposals', () => {
     const [alice, bob] = groups;
     const carol = devices[2];
     const suite = await loadSuite();
-    const config = clientConfig({ verify: () => Promise.resolve(true) });
-    const record = carol && (await new GroupStore(carol.store, id).load(config));
+    const record = carol && (await new GroupStore(carol.store, id, await trustingMls()).load());
     if (record === undefined) throw new Error('no state');
-    const ciphertext = await craftUpdate(record.state, suite);
+    const ciphertext = await craftUpdate(clientStateOf(record.state), suite);
     await service().clientOf(named('carol'), { device: 'phone' }).send(id, { id: newId(), ciphertext });
     await bob.proposeRemove(named('carol'));
     for (const { device } of devices) follow(device);
@@ -165,10 +164,9 @@ describe('a device in trouble', () => {
     const began = performance.now();
     const [alice, bob, carol] = devices;
     const suite = await loadSuite();
-    const config = clientConfig({ verify: () => Promise.resolve(true) });
-    const record = carol && (await new GroupStore(carol.store, id).load(config));
+    const record = carol && (await new GroupStore(carol.store, id, await trustingMls()).load());
     if (record === undefined || alice === undefined || bob === undefined) throw new Error('no state');
-    const { commit, groupInfo } = await craftUnreadable(record.state, suite);
+    const { commit, groupInfo } = await craftUnreadable(clientStateOf(record.state), suite);
     const bad = await service().clientOf(named('carol'), { device: 'phone' }).commit(id, { commit, groupInfo });
 
     // Everybody sees whose commit it is, though nobody can read it.

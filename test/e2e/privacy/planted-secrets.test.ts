@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { createHttp, MlsDevice, ParleyClient, toBase64 } from '../../../client/index.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { useService } from '../../harness/service.ts';
@@ -183,7 +184,7 @@ describe.each([
 
   async function actInMls(alice: Person, bob: Person): Promise<void> {
     const open = ({ api, user, device }: Person): Promise<MlsDevice> =>
-      MlsDevice.open({ api, user, device, keyPackages: 2 });
+      MlsDevice.open({ mls: tsMls, api, user, device, keyPackages: 2 });
     const phone = await open(alice);
     const laptop = await open(bob);
     const group = await phone.createGroup();

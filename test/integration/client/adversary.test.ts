@@ -8,7 +8,6 @@ import {
   craftRelabelling,
   craftUpdate,
 } from '../../../tools/harness/crafted-mls.ts';
-import { clientConfig } from '../../../client/device/authentication.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
@@ -18,12 +17,14 @@ import type { JoinRequest } from '../../../client/group/proposals.ts';
 import { GroupStore } from '../../../client/storage/group-store.ts';
 import type { DeviceIdentity } from '../../../client/device/identity.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
-import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
-import { decodeMessage } from '../../../client/mls/messages.ts';
+import type { MlsLibrary } from '../../../client/mls/mls-library.ts';
+import { clientStateOf, decodeMessage, loadSuite, makeKeyPackage, trustingMls } from '../../../client/testing.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
 
 let service: FakeService;
 let suite: CiphersuiteImpl;
+let mls: MlsLibrary;
 const stores = new Map<string, ReturnType<typeof memoryStore>>();
 /** Requests to join that alice's device was told of. */
 const asked: JoinRequest[] = [];
@@ -31,6 +32,7 @@ const asked: JoinRequest[] = [];
 beforeEach(async () => {
   service = new FakeService();
   suite = await loadSuite();
+  mls = await trustingMls();
   stores.clear();
   asked.length = 0;
 });
@@ -41,7 +43,15 @@ async function open(user: string): Promise<MlsDevice> {
   const onJoinRequest: DeviceOptions['onJoinRequest'] = (_group, request) => {
     if (user === 'alice') asked.push(request);
   };
-  return MlsDevice.open({ api: service.api(user), user, device: 'phone', keyPackages: 3, store, onJoinRequest });
+  return MlsDevice.open({
+    mls: tsMls,
+    api: service.api(user),
+    user,
+    device: 'phone',
+    keyPackages: 3,
+    store,
+    onJoinRequest,
+  });
 }
 
 /** Claims a key package of a user's device. */
@@ -64,13 +74,13 @@ async function trio(): Promise<{ id: string; groups: [MlsGroup, MlsGroup, MlsGro
 /** The state of a group as a dishonest app would take it from its device's store. */
 async function stateOf(user: string, id: string): Promise<ClientState> {
   const store = stores.get(user);
-  const record = store && (await new GroupStore(store, id).load(clientConfig({ verify: () => Promise.resolve(true) })));
+  const record = store && (await new GroupStore(store, id, mls).load());
   if (record === undefined) throw new Error('no state');
-  return record.state;
+  return clientStateOf(record.state);
 }
 
 const identityOf = (user: string): Promise<DeviceIdentity> =>
-  loadIdentity(stores.get(user) ?? memoryStore(), { user, device: 'phone' }, suite);
+  loadIdentity(stores.get(user) ?? memoryStore(), { user, device: 'phone' }, mls);
 
 const signatureKeyOf = async (user: string): Promise<Uint8Array> => (await identityOf(user)).signatureKeyPair.publicKey;
 
@@ -122,7 +132,7 @@ describe('a device among members and a service that are not honest', () => {
   test('goes on without an Add whose key package nobody claimed', async () => {
     const { id, groups } = await trio();
     const store = memoryStore();
-    const eve = await loadIdentity(store, { user: 'eve', device: 'phone' }, suite);
+    const eve = await loadIdentity(store, { user: 'eve', device: 'phone' }, mls);
     const { publicPackage: keyPackage } = await makeKeyPackage(eve, suite);
     const state = await stateOf('mallory', id);
     service.plant(
@@ -217,7 +227,7 @@ describe('a device among members and a service that are not honest', () => {
     const { groupInfo } = await service.api('mallory').groupInfo(id);
     const message = decodeMessage(groupInfo);
     if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
-    const joiner = await loadIdentity(memoryStore(), { user: 'mallory', device: 'other' }, suite);
+    const joiner = await loadIdentity(memoryStore(), { user: 'mallory', device: 'other' }, mls);
     const bundle = await craftExternalRemoval(message.groupInfo, joiner, await signatureKeyOf('alice'), suite);
     await service.api('mallory').commit(id, bundle);
     await expect(bob.receive()).rejects.toThrow('is not the joiner');
@@ -229,6 +239,7 @@ describe('a device among members and a service that are not honest', () => {
     const { groups } = await trio();
     await groups[0].receive();
     const thief = await MlsDevice.open({
+      mls: tsMls,
       api: service.api('bob', 'other'),
       user: 'bob',
       device: 'other',
@@ -242,6 +253,7 @@ describe('a device among members and a service that are not honest', () => {
     const { id } = await thief.createGroup(); // mallory's key under bob's name
     await thief.invite(id, 'alice').catch(() => undefined);
     const alice = await MlsDevice.open({
+      mls: tsMls,
       api: service.api('alice'),
       user: 'alice',
       device: 'phone',

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
@@ -14,7 +15,7 @@ type Options = Partial<DeviceOptions>;
 /** Opens a device by its name, as `alice` or `alice/tablet`. */
 function open(name: string, options: Options = {}): Promise<MlsDevice> {
   const [user = '', device = 'phone'] = name.split('/');
-  return MlsDevice.open({ api: service.api(user, device), user, device, keyPackages: 3, ...options });
+  return MlsDevice.open({ mls: tsMls, api: service.api(user, device), user, device, keyPackages: 3, ...options });
 }
 
 /** Devices of which the first started a group and invited the users of all others, who joined. */

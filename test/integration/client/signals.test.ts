@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { MlsDevice } from '../../../client/device/device.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
 import type { ReceivedSignal } from '../../../client/group/group-signals.ts';
 import { fromBase64, toBase64 } from '../../../client/platform/bytes.ts';
@@ -18,7 +19,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Devices in one group; each user has one. */
 async function gather(service: FakeService, ...users: string[]): Promise<Member[]> {
   const devices = await Promise.all(
-    users.map((user) => MlsDevice.open({ api: service.api(user), user, device: 'phone', keyPackages: 3 })),
+    users.map((user) => MlsDevice.open({ mls: tsMls, api: service.api(user), user, device: 'phone', keyPackages: 3 })),
   );
   const [first, ...others] = devices;
   const { id } = (await first?.createGroup()) ?? { id: '' };

@@ -5,6 +5,7 @@ import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { privateMessage } from '../../harness/api/frames.ts';
 import type { MlsGroup } from '../../../client/index.ts';
 import { createHttp, MlsDevice, ParleyClient } from '../../../client/index.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type ByteWorld, byteAttempts, takesBytes } from './byte-requests.ts';
@@ -166,7 +167,7 @@ async function makeGroup(): Promise<{ alice: MlsGroup; bob: MlsGroup }> {
   const open = async (user: string): Promise<MlsDevice> => {
     const token = await tokenOf(user, { device: 'phone' });
     const api = new ParleyClient(createHttp({ baseUrl: world.service.url, token: () => token }));
-    return MlsDevice.open({ api, user, device: 'phone', keyPackages: 3 });
+    return MlsDevice.open({ mls: tsMls, api, user, device: 'phone', keyPackages: 3 });
   };
   const [first, second] = [await open(GROUP[0]), await open(GROUP[1])];
   const { id } = await first.createGroup();

@@ -3,7 +3,7 @@ import vm from 'node:vm';
 import type { OutputChunk } from 'rolldown';
 import { rolldown } from 'rolldown';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type * as ClientLibrary from '../../../client/index.ts';
+import type * as ClientLibrary from '../../harness/whole-client.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { DEPENDENCIES } from '../../../tools/client-package/pack.ts';
 import { fakeFetch } from '../../harness/fake-fetch.ts';
@@ -21,12 +21,12 @@ const WEB_GLOBALS = [
 
 /**
  * Imports that code of the dependencies makes only in cases that do not occur: `crypto` if there is no `globalThis.crypto`
- * (`@hpke/common`), the others for cipher suites that the library does not use. `index.js` is the bundle itself. The context
+ * (`@hpke/common`), the others for cipher suites that the library does not use. `whole-client.js` is the bundle itself. The context
  * below cannot import anything.
  */
 const NEVER_LOADED = [
   ...['crypto', '@hpke/chacha20poly1305', '@hpke/dhkem-x448', '@hpke/ml-kem', '@hpke/hybridkem-x-wing'],
-  ...['@noble/post-quantum/ml-dsa.js', 'index.js'],
+  ...['@noble/post-quantum/ml-dsa.js', 'whole-client.js'],
 ];
 
 let warnings: string[];
@@ -35,7 +35,7 @@ let bundle: OutputChunk;
 beforeAll(async () => {
   warnings = [];
   const build = await rolldown({
-    input: path.join(ROOT, 'client/index.ts'),
+    input: path.join(ROOT, 'test/harness/whole-client.ts'),
     platform: 'browser',
     onLog: (level, { message }) => {
       if (level === 'warn') warnings.push(message);
@@ -69,7 +69,11 @@ describe('the client library in a browser', () => {
   });
 
   test('asks for nothing that only Node has, and imports only what its package brings along', async () => {
-    const build = await rolldown({ input: path.join(ROOT, 'client/index.ts'), external: /^[^./]/, cwd: ROOT });
+    const build = await rolldown({
+      input: path.join(ROOT, 'test/harness/whole-client.ts'),
+      external: /^[^./]/,
+      cwd: ROOT,
+    });
     const { output } = await build.generate({ format: 'esm', codeSplitting: false });
     await build.close();
     expect(output[0].code).not.toMatch(/\b(?:Buffer|process|global)\.\w|\brequire\(|\bunref\b/);
@@ -79,10 +83,10 @@ describe('the client library in a browser', () => {
 
   test('two devices make a group, and each reads the message of the other', async () => {
     const service = new FakeService();
-    const { createHttp, MlsDevice, ParleyClient } = loadBundle(service);
+    const { createHttp, MlsDevice, ParleyClient, tsMls } = loadBundle(service);
     const open = (user: string): Promise<ClientLibrary.MlsDevice> => {
       const http = createHttp({ baseUrl: 'https://parley.example', token: () => `${user}/phone` });
-      return MlsDevice.open({ api: new ParleyClient(http), user, device: 'phone', keyPackages: 1 });
+      return MlsDevice.open({ mls: tsMls, api: new ParleyClient(http), user, device: 'phone', keyPackages: 1 });
     };
     const [alice, bob] = [await open('alice'), await open('bob')];
     const group = await alice.createGroup();
@@ -101,9 +105,9 @@ describe('the client library in a browser', () => {
 
   test('follows a conversation, and throws problems of its own class', async () => {
     const service = new FakeService();
-    const { createHttp, epochConflict, MlsDevice, ParleyClient, ProblemError } = loadBundle(service);
+    const { createHttp, epochConflict, MlsDevice, ParleyClient, ProblemError, tsMls } = loadBundle(service);
     const api = new ParleyClient(createHttp({ baseUrl: 'https://parley.example', token: () => 'alice/phone' }));
-    const alice = await MlsDevice.open({ api, user: 'alice', device: 'phone', keyPackages: 0 });
+    const alice = await MlsDevice.open({ mls: tsMls, api, user: 'alice', device: 'phone', keyPackages: 0 });
     const { id } = await alice.createGroup();
     await alice.group(id).update();
     await alice.group(id).send('one');

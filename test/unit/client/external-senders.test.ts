@@ -2,16 +2,15 @@ import type { CiphersuiteImpl, ClientState, ExternalSender, MLSMessage, Proposal
 import { createCommit, createGroup, emptyPskIndex, encodeMlsMessage, joinGroup, processMessage } from 'ts-mls';
 import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 import { describe, expect, test } from 'vitest';
-import { clientConfig } from '../../../client/device/authentication.ts';
+import { trustingConfig as config } from '../../../client/testing.ts';
 import {
   externalSendersExtension,
   externalSendersOf,
   isOfExternalSender,
   withBareSenders,
-} from '../../../client/mls/external-senders.ts';
-import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
+} from '../../../client/ts-mls/external-senders.ts';
+import { loadSuite, makeKeyPackage } from '../../../client/ts-mls/key-package.ts';
 
-const config = clientConfig({ verify: () => Promise.resolve(true) });
 type Keys = Awaited<ReturnType<CiphersuiteImpl['signature']['keygen']>>;
 
 const senderOf = ({ publicKey }: Keys, name: string): ExternalSender => ({

@@ -1,8 +1,8 @@
 import type { CiphersuiteImpl, ClientState, GroupInfo } from 'ts-mls';
 import { createGroup, createGroupInfoWithExternalPubAndRatchetTree, joinGroupExternal } from 'ts-mls';
-import { clientConfig } from '../../../client/device/authentication.ts';
-import { joiningSuite, makeGroupInfo } from '../../../client/mls/group-info.ts';
-import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
+import { trustingConfig as config } from '../../../client/testing.ts';
+import { joiningSuite, makeGroupInfo } from '../../../client/ts-mls/group-info.ts';
+import { loadSuite, makeKeyPackage } from '../../../client/ts-mls/key-package.ts';
 import { checkExternalPub } from '../../../mls/external-pub.ts';
 import { suiteOf } from '../../../mls/suite.ts';
 import { describe, expect, test } from 'vitest';
@@ -17,7 +17,6 @@ const SUITES = [
   { id: 6, length: [56] },
   { id: 7, length: [0x40, 97] },
 ];
-const config = clientConfig({ verify: () => Promise.resolve(true) });
 
 async function newGroup(suite: CiphersuiteImpl): Promise<ClientState> {
   const signatureKeyPair = await suite.signature.keygen();

@@ -10,14 +10,15 @@ import {
 } from 'ts-mls';
 import { beforeAll, expect, test } from 'vitest';
 import { GroupSignals } from '../../../client/group/group-signals.ts';
-import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
+import type { LeafOwner, MlsLibrary } from '../../../client/mls/mls-library.ts';
 import { type OpenedSignal, openSignal, sealSignal, signalKeysOf } from '../../../client/mls/signals.ts';
-import { readableState } from '../../../client/restart/readable-state.ts';
+import { groupStateOf, loadSuite, makeKeyPackage, trustingMls } from '../../../client/testing.ts';
 
 /** More than the steps that a receiver of MLS messages goes ahead. */
 const MISSED = 1000;
 
 let suite: CiphersuiteImpl;
+let mls: MlsLibrary;
 let alice: ClientState;
 let bob: ClientState;
 
@@ -25,6 +26,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 beforeAll(async () => {
   suite = await loadSuite();
+  mls = await trustingMls();
   const packageOf = async (user: string): ReturnType<typeof makeKeyPackage> =>
     makeKeyPackage({ user, signatureKeyPair: await suite.signature.keygen() }, suite);
   const [first, second] = [await packageOf('alice'), await packageOf('bob')];
@@ -43,17 +45,17 @@ beforeAll(async () => {
 
 async function signal(state: ClientState, text: string, leafIndex = state.privatePath.leafIndex): Promise<Uint8Array> {
   const content = { leafIndex, at: 1, data: bytes(text) };
-  return sealSignal(await signalKeysOf(state, suite), content, state.signaturePrivateKey, suite);
+  return sealSignal(await signalKeysOf(groupStateOf(state), mls), content, state.signaturePrivateKey, mls);
 }
 
 async function open(state: ClientState, sealed: Uint8Array): Promise<OpenedSignal> {
-  return openSignal(await signalKeysOf(state, suite), sealed, suite);
+  return openSignal(await signalKeysOf(groupStateOf(state), mls), sealed, mls);
 }
 
 test('both members derive the same key, and another group another one', async () => {
   const { data, leafIndex, at } = await open(bob, await signal(alice, 'typing'));
   expect([new TextDecoder().decode(data), leafIndex, at]).toEqual(['typing', 0, 1]);
-  const [ofAlice, ofBob] = [await signalKeysOf(alice, suite), await signalKeysOf(bob, suite)];
+  const [ofAlice, ofBob] = [await signalKeysOf(groupStateOf(alice), mls), await signalKeysOf(groupStateOf(bob), mls)];
   expect(ofBob.key).toEqual(ofAlice.key);
   expect(ofAlice.key).not.toEqual(alice.keySchedule.exporterSecret.subarray(0, ofAlice.key.length));
 });
@@ -64,13 +66,21 @@ test('no member can speak for another one, although all have the key', async () 
 });
 
 test('a state that the service has lost opens and seals nothing, and the next one does', async () => {
-  const [sender, receiver] = [new GroupSignals(suite), new GroupSignals(suite)];
-  await receiver.enter(bob);
-  const sealed = await sender.seal(alice, bytes('typing'));
-  const dead = readableState(bob, undefined);
+  const ownerOf = (user: string, { signaturePrivateKey: signKey }: ClientState): LeafOwner => ({
+    user,
+    signatureKeyPair: { signKey, publicKey: new Uint8Array() },
+  });
+  const [sender, receiver] = [
+    new GroupSignals(mls, ownerOf('alice', alice)),
+    new GroupSignals(mls, ownerOf('bob', bob)),
+  ];
+  const whole = groupStateOf(bob);
+  await receiver.enter(whole);
+  const sealed = await sender.seal(groupStateOf(alice), bytes('typing'));
+  const dead = mls.readable(whole, undefined);
   expect(await receiver.open(dead, sealed)).toBeUndefined();
   await expect(receiver.seal(dead, bytes('typing'))).rejects.toThrow('joined the group again');
-  expect(await receiver.open(bob, sealed)).toMatchObject({ sender: 'alice' });
+  expect(await receiver.open(whole, sealed)).toMatchObject({ sender: 'alice' });
 });
 
 test('two signals of the same content differ', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../../client/index.ts';
+import { trustingMls } from '../../../../client/testing.ts';
 import { MessageHistory } from '../../../../client/storage/message-history.ts';
 import type { ReceivedMessage } from '../../../../client/storage/group-store.ts';
 import { GroupStore } from '../../../../client/storage/group-store.ts';
@@ -13,7 +14,7 @@ const shown = (messages: readonly ReceivedMessage[]): string[] =>
 
 /** A history, and what its store says. */
 async function filled(...texts: readonly string[]) {
-  const store = new GroupStore(memoryStore(), 'group');
+  const store = new GroupStore(memoryStore(), 'group', await trustingMls());
   const history = new MessageHistory(store, []);
   for (const [i, text] of texts.entries()) await history.add(message(i + 1, text), true);
   return { history, stored: async () => shown(await store.messages()) };

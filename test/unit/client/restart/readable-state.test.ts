@@ -1,11 +1,16 @@
 import type { ClientState } from 'ts-mls';
 import { createApplicationMessage, createCommit, createGroup, emptyPskIndex, joinGroup } from 'ts-mls';
 import { describe, expect, test } from 'vitest';
-import { clientConfig, decodeMessage, encodeMessage, loadSuite, makeKeyPackage } from '../../../../client/testing.ts';
-import { receive } from '../../../../client/mls/receiving.ts';
-import { readableState } from '../../../../client/restart/readable-state.ts';
+import {
+  trustingConfig as config,
+  decodeMessage,
+  encodeMessage,
+  loadSuite,
+  makeKeyPackage,
+} from '../../../../client/testing.ts';
+import { receive } from '../../../../client/ts-mls/receiving.ts';
+import { readableState } from '../../../../client/ts-mls/readable-state.ts';
 
-const config = clientConfig({ verify: () => Promise.resolve(true) });
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Two members at epoch 1, and the first one after a commit that the service loses. */

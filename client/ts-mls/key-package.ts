@@ -3,24 +3,18 @@ import { defaultCapabilities, generateKeyPackageWithKey, getCiphersuiteImpl } fr
 import type { CiphersuiteId } from 'ts-mls/crypto/ciphersuite.js';
 import { getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
+import { CIPHER_SUITE } from '../mls/mls-library.ts';
+import type { LeafOwner } from '../mls/mls-library.ts';
 import { toBase64 } from '../platform/bytes.ts';
+import { decodeMessage } from './messages.ts';
 
 /** A KeyPackage is valid from two hours before now, for clocks that are wrong, until four weeks after now. */
 const LIFETIME_BEFORE_S = 2 * 3600;
 const LIFETIME_AFTER_S = 28 * 24 * 3600;
 /** KeyPackage extension `last_resort` (IANA registry of MLS extension types). */
 const LAST_RESORT = 10;
-/** MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519, the one cipher suite that every MLS client has (RFC 9420 §17.1). */
-export const CIPHER_SUITE = 1;
-
-/** The user and the signature key in the leaf of a device. */
-export interface LeafOwner {
-  readonly user: string;
-  readonly signatureKeyPair: { readonly signKey: Uint8Array; readonly publicKey: Uint8Array };
-}
-
 /** A KeyPackage with its secrets, which never leave the device. It serves for one join. */
-export interface OwnKeyPackage {
+export interface TsKeyPackage {
   /** KeyPackageRef, base64 (RFC 9420 §5.2). */
   readonly ref: string;
   readonly publicPackage: KeyPackage;
@@ -44,7 +38,7 @@ export async function makeKeyPackage(
   { user, signatureKeyPair }: LeafOwner,
   suite: CiphersuiteImpl,
   isLastResort = false,
-): Promise<OwnKeyPackage> {
+): Promise<TsKeyPackage> {
   const now = Math.floor(Date.now() / 1000);
   const capabilities = defaultCapabilities();
   const { publicPackage, privatePackage } = await generateKeyPackageWithKey(
@@ -57,4 +51,11 @@ export async function makeKeyPackage(
   );
   const ref = toBase64(await makeKeyPackageRef(publicPackage, suite.hash));
   return { ref, publicPackage, privatePackage, isLastResort };
+}
+
+/** @throws Error if it is no MLSMessage with a KeyPackage */
+export function decodeKeyPackage(base64: string): KeyPackage {
+  const message = decodeMessage(base64);
+  if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
+  return message.keyPackage;
 }

@@ -1,17 +1,59 @@
-import type { CiphersuiteImpl, ClientState, LeafNode, MLSMessage, PrivateMessage, RatchetTree } from 'ts-mls';
+import type {
+  CiphersuiteImpl,
+  ClientState,
+  IncomingMessageCallback,
+  LeafNode,
+  MLSMessage,
+  PrivateMessage,
+  RatchetTree,
+} from 'ts-mls';
 import { acceptAll, emptyPskIndex, processMessage } from 'ts-mls';
 import { decryptSenderData } from 'ts-mls/privateMessage.js';
+import type { MessageSender, Processed } from '../mls/mls-library.ts';
 import { toBase64 } from '../platform/bytes.ts';
 import { isOfExternalSender, withBareSenders } from './external-senders.ts';
 import { leavesOf, leafWithKey, userOfCredential } from './tree.ts';
 
-/** Who sent a message. */
-export interface MessageSender {
-  /** Index in the tree of the message's epoch; that of a joiner in the tree after its commit. */
-  readonly leaf: number;
-  readonly user: string;
-  /** Signature key of the leaf, base64: the device. */
-  readonly device: string;
+type ProcessedMessage = Without<Processed, 'state'> & { readonly state: ClientState };
+type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+type Incoming = Parameters<IncomingMessageCallback>[0];
+
+/** Processes a message of the log (RFC 9420 §6, §12.4.2). @throws Error if it is not authentic, or not for this state */
+export async function processed(
+  message: MLSMessage,
+  before: ClientState,
+  suite: CiphersuiteImpl,
+): Promise<ProcessedMessage> {
+  const authenticatedData = authenticatedDataOf(message);
+  const isApplication =
+    message.wireformat === 'mls_private_message' && message.privateMessage.contentType === 'application';
+  // Before the keys of the message are used up.
+  const speaker = isApplication ? await senderOf(message, before, suite) : undefined;
+  let seen: Incoming | undefined;
+  const result = await receive(message, before, suite, (incoming) => {
+    seen = incoming;
+    return 'accept';
+  });
+  const state = result.newState;
+  if (result.kind === 'applicationMessage') {
+    if (speaker === undefined) throw new Error('no leaf of the tree sent this message');
+    return { kind: 'application', state, authenticatedData, sender: speaker, data: result.message };
+  }
+  if (seen?.kind === 'proposal') {
+    const { senderLeafIndex: leaf } = seen.proposal;
+    return {
+      kind: 'proposal',
+      state,
+      authenticatedData,
+      sender: leaf === undefined ? undefined : memberAt(before.ratchetTree, leaf),
+    };
+  }
+  const { senderLeafIndex: leaf, proposals = [] } = seen ?? { senderLeafIndex: undefined };
+  const sender = leaf === undefined ? joinerOf(message, state) : memberAt(before.ratchetTree, leaf);
+  const removed = proposals.flatMap(({ proposal }) =>
+    proposal.proposalType === 'remove' ? [proposal.remove.removed] : [],
+  );
+  return { kind: 'commit', state, authenticatedData, sender, isExternal: leaf === undefined, removed };
 }
 
 /** Processes a message of a group (RFC 9420 §6, §12.4.2). @throws Error if it is not authentic, or not for this state */

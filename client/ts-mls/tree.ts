@@ -13,16 +13,6 @@ export function leavesOf(tree: RatchetTree): ReadonlyMap<number, LeafNode> {
   return leaves;
 }
 
-/** User ids by leaf index. */
-export function usersByLeaf({ ratchetTree }: Pick<ClientState, 'ratchetTree'>): ReadonlyMap<number, string> {
-  const users = new Map<number, string>();
-  for (const [index, { credential }] of leavesOf(ratchetTree)) {
-    const user = userOfCredential(credential);
-    if (user !== undefined) users.set(index, user);
-  }
-  return users;
-}
-
 /** Index of the leaf with this signature key; `undefined` if the tree has none. */
 export function leafWithKey(tree: RatchetTree, signatureKey: Uint8Array): number | undefined {
   const wanted = toBase64(signatureKey);
