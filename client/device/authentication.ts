@@ -25,7 +25,7 @@ export interface AuthenticationService {
 export function trustOnFirstUse(store: DeviceStore): AuthenticationService {
   const agrees = async (key: string, value: string): Promise<boolean> => {
     const known = await store.get(key);
-    if (known === undefined) await store.set(key, value);
+    if (known === undefined) await store.write([[key, value]]);
     return known === undefined || known === value;
   };
   return {

@@ -248,7 +248,7 @@ export class MlsDevice {
       for (const group of this.groups.values()) if (!group.isRemoved) await group.compare();
       await this.#renew();
     }
-    await store.set(INCARNATION, incarnation);
+    await store.write([[INCARNATION, incarnation]]);
   }
 
   /** Acknowledges the processed entries of all groups. */

@@ -28,6 +28,6 @@ export async function loadIdentity(
   }
   const signatureKeyPair = await mls.newSignatureKeyPair();
   const [signKey, publicKey] = [toBase64(signatureKeyPair.signKey), toBase64(signatureKeyPair.publicKey)];
-  await store.set(KEY, JSON.stringify({ user, device, signKey, publicKey }));
+  await store.write([[KEY, JSON.stringify({ user, device, signKey, publicKey })]]);
   return { user, device, signatureKeyPair };
 }

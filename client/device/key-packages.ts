@@ -48,7 +48,7 @@ export class KeyPackagePool {
     const { api, size, store } = this.#options;
     const old = await store.keys(PREFIX);
     await api.replaceKeyPackages({ keyPackages: await this.#makeAll(size), lastResort: await this.#make(true) });
-    for (const key of old) await store.delete(key);
+    await store.write(old.map((key) => [key, undefined]));
   }
 
   /** The key package that a Welcome is for (RFC 9420 §12.4.3.1); `undefined` if the store lacks its secrets. */
@@ -68,7 +68,7 @@ export class KeyPackagePool {
     const { api, store } = this.#options;
     // The old last resort stays: other devices may have claimed it too, and their Welcomes need its secrets.
     if (isLastResort) await api.uploadKeyPackages({ keyPackages: [], lastResort: await this.#make(true) });
-    else await store.delete(`${PREFIX}${ref}`);
+    else await store.write([[`${PREFIX}${ref}`, undefined]]);
   }
 
   /** A new key package that the service does not hold, for a request to join. */
@@ -95,7 +95,8 @@ export class KeyPackagePool {
   }
 
   async #save({ ref, message, secrets, isLastResort }: OwnKeyPackage): Promise<string> {
-    await this.#options.store.set(`${PREFIX}${ref}`, JSON.stringify({ keyPackage: message, ...secrets, isLastResort }));
+    const stored = JSON.stringify({ keyPackage: message, ...secrets, isLastResort });
+    await this.#options.store.write([[`${PREFIX}${ref}`, stored]]);
     return message;
   }
 

@@ -33,7 +33,7 @@ export class DeletionSecrets {
     let stored = await this.#store.get(STORE_KEY);
     if (stored === undefined) {
       stored = toBase64(crypto.getRandomValues(new Uint8Array(KEY_BYTES)));
-      await this.#store.set(STORE_KEY, stored);
+      await this.#store.write([[STORE_KEY, stored]]);
     }
     return crypto.subtle.importKey('raw', fromBase64(stored), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
   }

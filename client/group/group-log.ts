@@ -102,11 +102,13 @@ export class GroupLog implements GroupRecord {
   #toldAltered: LogAltered | undefined;
   /** New messages since the last `takeFresh`. */
   readonly #fresh: ReceivedMessage[] = [];
+  /** What the app is told after the next save. */
+  readonly #news: (() => void)[] = [];
 
   constructor(options: LogOptions) {
     const { record, history } = options;
     this.#options = options;
-    this.messages = new MessageHistory(options.store, history);
+    this.messages = new MessageHistory(history);
     this.state = record.state;
     this.position = record.position;
     this.pendingCommits = new Map(record.pendingCommits);
@@ -184,8 +186,13 @@ export class GroupLog implements GroupRecord {
   }
 
   /** Saves everything that the device needs after a crash. */
-  save(): Promise<void> {
-    return this.#options.store.save(this);
+  async save(): Promise<void> {
+    const { changes } = this.messages;
+    const news = this.#news.length;
+    await this.#options.store.save(this, changes);
+    this.messages.saved(changes.length);
+    // Not before: what the app has shown must be there after a crash.
+    for (const tell of this.#news.splice(0, news)) tell();
   }
 
   tell(event: LogEvent): void {
@@ -212,7 +219,7 @@ export class GroupLog implements GroupRecord {
     this.position = Math.min(this.position, seq);
     // Deletions that are made from now on stand at places that the lost part of the log had too.
     await store.saveDeletionsReadTo(Math.min(await store.deletionsReadTo(), seq));
-    return { commits, messages: await this.messages.lose({ above: seq, at: Date.now() }) };
+    return { commits, messages: this.messages.lose({ above: seq, at: Date.now() }) };
   }
 
   /**
@@ -259,9 +266,10 @@ export class GroupLog implements GroupRecord {
     await this.save();
   }
 
-  /** Drops the text of a deleted message. Does nothing if the device never read it. */
-  async dropText(seq: number): Promise<void> {
-    await this.messages.dropText(seq);
+  /** Drops the texts of deleted messages, as far as the device has read them, and saves that. */
+  async dropTexts(seqs: readonly number[]): Promise<void> {
+    for (const seq of seqs) this.messages.dropText(seq);
+    if (seqs.length > 0) await this.save();
   }
 
   /**
@@ -315,6 +323,7 @@ export class GroupLog implements GroupRecord {
         if (!(await process(chainBefore === undefined ? entry : { ...entry, chainBefore }))) return;
       }
       more = page.next !== undefined;
+      if (more) await this.save();
     }
   }
 
@@ -360,7 +369,7 @@ export class GroupLog implements GroupRecord {
     const { seq, epoch, id, ciphertext } = entry;
     const own = this.#takeOwn(entry);
     if (own !== undefined) {
-      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: this.ownKey }, true);
+      this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: this.ownKey }, true);
       return;
     }
     if (ciphertext === undefined) return; // expired
@@ -373,7 +382,7 @@ export class GroupLog implements GroupRecord {
       const text = new TextDecoder().decode(result.data);
       const messageId = statement?.messageId ?? id;
       const { user, device } = result.sender;
-      await this.#addMessage(
+      this.#addMessage(
         {
           ...{ seq, epoch, sender: user, text, device },
           ...(messageId === undefined ? {} : { id: messageId }),
@@ -382,7 +391,7 @@ export class GroupLog implements GroupRecord {
       );
     } catch {
       // After a deep restore a device may go back further than the log did. Then it reads messages again whose keys are used.
-      if (await this.messages.findAgain(entry)) return;
+      if (this.messages.findAgain(entry)) return;
       // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
     }
@@ -417,12 +426,14 @@ export class GroupLog implements GroupRecord {
   }
 
   /** @param isStated the message itself says its id */
-  async #addMessage(message: ReceivedMessage, isStated: boolean): Promise<void> {
-    const lost = await this.messages.add(message, isStated);
+  #addMessage(message: ReceivedMessage, isStated: boolean): void {
+    const lost = this.messages.add(message, isStated);
     if (lost === 'new') {
       this.#fresh.push(message);
-      this.#options.onMessage(message);
-    } else if (lost !== 'known') this.tell({ type: 'message-found', seq: message.seq, lostSeq: lost.seq });
+      this.#news.push(() => this.#options.onMessage(message));
+    } else if (lost !== 'known') {
+      this.#news.push(() => this.tell({ type: 'message-found', seq: message.seq, lostSeq: lost.seq }));
+    }
   }
 
   #isOwnUserLeaving(): boolean {

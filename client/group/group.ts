@@ -214,13 +214,13 @@ export class MlsGroup {
       const secret = messageId === undefined ? undefined : toBase64(await deletionSecrets.of(id, messageId));
       const isDeleted = entry?.kind === 'application' && entry.deleted === true;
       if (!isDeleted) await api.deleteMessage(id, seq, secret);
-      await this.#log.dropText(seq);
+      await this.#log.dropTexts([seq]);
     });
   }
 
   /** The message `seq` was deleted by somebody: drops its text. */
   forgetText(seq: number): Promise<void> {
-    return this.#inTurn(() => this.#log.dropText(seq));
+    return this.#inTurn(() => this.#log.dropTexts([seq]));
   }
 
   /**
@@ -446,7 +446,7 @@ export class MlsGroup {
     const { api, id, store } = this.#options;
     const { position, history, isRemoved } = this.#log;
     if (isRemoved || history.length === 0) return;
-    for (const seq of await api.deletions(id, await store.deletionsReadTo())) await this.#log.dropText(seq);
+    await this.#log.dropTexts(await api.deletions(id, await store.deletionsReadTo()));
     await store.saveDeletionsReadTo(position);
   }
 

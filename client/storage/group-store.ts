@@ -3,7 +3,7 @@ import type { ChainPosition } from '../chain/position.ts';
 import type { GroupState, MlsLibrary } from '../mls/mls-library.ts';
 import type { CommitNote, JournalRecord } from '../restart/journal.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
-import type { DeviceStore } from './device-store.ts';
+import type { DeviceStore, StoreChange } from './device-store.ts';
 import { inOrder } from './message-order.ts';
 
 /** A decrypted message. Own messages come from the log too, so that the order is the same on all devices. */
@@ -127,7 +127,8 @@ export class GroupStore {
     this.#isClosed = true;
   }
 
-  async save(record: GroupRecord): Promise<void> {
+  /** Saves the state, and in the same write the messages that changed with it: a crash loses both, or none. */
+  async save(record: GroupRecord, messages: readonly MessageChange[] = []): Promise<void> {
     if (this.#isClosed) return;
     const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected, journal, restart } = record;
     const stored: StoredGroup = {
@@ -145,7 +146,8 @@ export class GroupStore {
       proposedAt: [...journal.proposals],
       ...(restart === undefined ? {} : { restart }),
     };
-    await this.#store.set(groupKey(this.#id), JSON.stringify(stored));
+    const changes = messages.flatMap((change) => this.#changesOf(change));
+    await this.#store.write([...changes, [groupKey(this.#id), JSON.stringify(stored)]]);
   }
 
   async load(): Promise<GroupRecord | undefined> {
@@ -177,7 +179,7 @@ export class GroupStore {
 
   /** Saves a first external commit and the state after it, in case the device crashes before it gets the answer. */
   async saveJoin(commit: string, state: GroupState): Promise<void> {
-    await this.#store.set(joiningKey(this.#id), JSON.stringify({ commit, state: this.#mls.encode(state) }));
+    await this.#store.write([[joiningKey(this.#id), JSON.stringify({ commit, state: this.#mls.encode(state) })]]);
   }
 
   async loadJoin(): Promise<{ commit: string; state: GroupState } | undefined> {
@@ -189,7 +191,7 @@ export class GroupStore {
 
   /** Deletes the saved external commit: the join is over. */
   async deleteJoin(): Promise<void> {
-    await this.#store.delete(joiningKey(this.#id));
+    await this.#store.write([[joiningKey(this.#id), undefined]]);
   }
 
   /** Position of the log when the device asked last which messages were deleted. */
@@ -199,18 +201,8 @@ export class GroupStore {
 
   async saveDeletionsReadTo(position: number): Promise<void> {
     const text = String(position);
-    if ((await this.#store.get(deletionsKey(this.#id))) !== text) await this.#store.set(deletionsKey(this.#id), text);
-  }
-
-  async saveMessage(message: ReceivedMessage): Promise<void> {
-    await this.#store.set(messageKey(this.#id, message), JSON.stringify(message));
-  }
-
-  /** Replaces a message by what it has become: the log has lost it, or has it again. */
-  async changeMessage(before: ReceivedMessage, after: ReceivedMessage): Promise<void> {
-    // In this order: a crash between the two may show a message twice, and never hides it.
-    await this.saveMessage(after);
-    await this.#store.delete(messageKey(this.#id, before));
+    if ((await this.#store.get(deletionsKey(this.#id))) !== text)
+      await this.#store.write([[deletionsKey(this.#id), text]]);
   }
 
   /** In the order in which the device got them. */
@@ -221,10 +213,21 @@ export class GroupStore {
     return messages.sort(inOrder);
   }
 
+  #changesOf({ before, after }: MessageChange): StoreChange[] {
+    const gone: StoreChange[] = before === undefined ? [] : [[messageKey(this.#id, before), undefined]];
+    return [...gone, [messageKey(this.#id, after), JSON.stringify(after)]];
+  }
+
   /** Deletes the group's secrets; its messages stay. */
   async deleteState(): Promise<void> {
-    await this.#store.delete(groupKey(this.#id));
+    await this.#store.write([[groupKey(this.#id), undefined]]);
   }
+}
+
+/** A message as it is now, and as it was before: the log has lost it, or has it again. */
+export interface MessageChange {
+  readonly before?: ReceivedMessage;
+  readonly after: ReceivedMessage;
 }
 
 /** Another message may get the `seq` of a lost one. */

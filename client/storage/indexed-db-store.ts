@@ -58,15 +58,20 @@ export async function indexedDbStore(name: string): Promise<DeviceStore> {
   };
   return {
     get: async (key) => (await run('readonly', (store) => store.get(key))) as string | undefined,
-    set: async (key, value) => {
-      await run('readwrite', (store) => store.put(value, key));
-    },
-    delete: async (key) => {
-      await run('readwrite', (store) => store.delete(key));
-    },
     keys: async (prefix) => {
       const range = IDBKeyRange.bound(prefix, `${prefix}${LAST}`);
       return (await run('readonly', (store) => store.getAllKeys(range))) as string[];
+    },
+    write: async (changes) => {
+      if (changes.length === 0) return;
+      // One transaction: the browser makes all of it, or nothing.
+      await run('readwrite', (store) => {
+        const [last] = changes
+          .map(([key, value]): IdbRequest<unknown> => (value === undefined ? store.delete(key) : store.put(value, key)))
+          .slice(-1);
+        if (last === undefined) throw new Error('nothing to write');
+        return last;
+      });
     },
   };
 }

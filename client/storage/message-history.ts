@@ -1,14 +1,13 @@
-import type { GroupStore, LostMark, ReceivedMessage } from './group-store.ts';
+import type { LostMark, MessageChange, ReceivedMessage } from './group-store.ts';
 
-/** The messages of a group that a device has shown, in the order in which it got them, and in the same order in its store. */
+/** The messages of a group, in the order in which the device got them. What changed waits for the next save of the group. */
 export class MessageHistory {
-  readonly #store: Pick<GroupStore, 'saveMessage' | 'changeMessage'>;
   readonly #all: ReceivedMessage[];
   readonly #byId = new Map<string, ReceivedMessage>();
+  readonly #changes: MessageChange[] = [];
   #lastSeq = 0;
 
-  constructor(store: Pick<GroupStore, 'saveMessage' | 'changeMessage'>, messages: readonly ReceivedMessage[]) {
-    this.#store = store;
+  constructor(messages: readonly ReceivedMessage[]) {
     this.#all = [...messages];
     for (const message of messages) this.#know(message);
   }
@@ -17,12 +16,22 @@ export class MessageHistory {
     return this.#all;
   }
 
+  /** What the store does not have yet, in the order in which it happened. */
+  get changes(): readonly MessageChange[] {
+    return [...this.#changes];
+  }
+
+  /** The store has the first `count` changes now. */
+  saved(count: number): void {
+    this.#changes.splice(0, count);
+  }
+
   /**
    * Takes the next message of the log.
    * @param isStated the message itself says its id. An id that only the service says must not hide a message
    * @returns `known`: it was taken before. A message: it was lost, and is in the log again
    */
-  async add(message: ReceivedMessage, isStated: boolean): Promise<'new' | 'known' | ReceivedMessage> {
+  add(message: ReceivedMessage, isStated: boolean): 'new' | 'known' | ReceivedMessage {
     const known = isStated ? this.#byId.get(keyOf(message)) : undefined;
     // Its sender may say something else this time, but cannot take back what was shown.
     const before = known?.lost === undefined || known.text === message.text ? known : undefined;
@@ -30,25 +39,25 @@ export class MessageHistory {
       this.#all.splice(this.#all.indexOf(before), 1);
       this.#all.push(message);
       this.#know(message);
-      await this.#store.changeMessage(before, message);
+      this.#changes.push({ before, after: message });
       return before;
     }
     if (before !== undefined || message.seq <= this.#lastSeq) return 'known';
     this.#all.push(message);
     this.#know(message);
-    await this.#store.saveMessage(message);
+    this.#changes.push({ after: message });
     return 'new';
   }
 
   /** Marks what is above. @returns the number of messages that were not lost before */
-  async lose(mark: LostMark): Promise<number> {
+  lose(mark: LostMark): number {
     let count = 0;
     for (const [i, message] of this.#all.entries()) {
       if (message.lost !== undefined || message.seq <= mark.above) continue;
       const lost = { ...message, lost: mark };
       this.#all[i] = lost;
       this.#know(lost);
-      await this.#store.changeMessage(message, lost);
+      this.#changes.push({ before: message, after: lost });
       count++;
     }
     this.#lastSeq = Math.min(this.#lastSeq, mark.above);
@@ -56,7 +65,7 @@ export class MessageHistory {
   }
 
   /** A message that was taken for lost is in the log, at the same place: it was not lost. @returns whether it is one */
-  async findAgain({ seq, id }: { readonly seq: number; readonly id?: string }): Promise<boolean> {
+  findAgain({ seq, id }: { readonly seq: number; readonly id?: string }): boolean {
     const index = this.#all.findIndex((one) => one.lost !== undefined && one.seq === seq && one.id === id);
     const before = this.#all[index];
     if (before === undefined) return false;
@@ -64,19 +73,19 @@ export class MessageHistory {
     this.#all.splice(index, 1);
     this.#all.push(message);
     this.#know(message);
-    await this.#store.changeMessage(before, message);
+    this.#changes.push({ before, after: message });
     return true;
   }
 
   /** Drops the text of a deleted message. Does nothing if the device never read it. */
-  async dropText(seq: number): Promise<void> {
+  dropText(seq: number): void {
     const index = this.#all.findIndex((one) => one.lost === undefined && one.seq === seq && one.isDeleted !== true);
     const message = this.#all[index];
     if (message === undefined) return;
     const left = { ...message, text: '', isDeleted: true } as const;
     this.#all[index] = left;
     this.#know(left);
-    await this.#store.saveMessage(left);
+    this.#changes.push({ after: left });
   }
 
   #know(message: ReceivedMessage): void {
