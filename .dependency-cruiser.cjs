@@ -37,6 +37,7 @@ const CLIENT_FOLDERS = {
   api: ['platform'],
   group: ['api', 'storage', 'restart', 'chain', 'mls', 'platform'],
   device: ['group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
+  chat: ['device', 'group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
 };
 const anyOf = (rooms) => `^(${rooms.join('|')})/`;
 
