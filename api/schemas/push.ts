@@ -38,22 +38,22 @@ const App = printable(MAX_PUSH_APP_CHARACTERS).meta({
   description: 'Which app or platform the token belongs to, for a gateway that serves several',
 });
 
-const kindOf = <K extends string>(kind: K, description: string): z.ZodLiteral<K> =>
-  z.literal(kind).meta({ description });
-
+const WebPushTarget = z
+  .strictObject({
+    kind: z.literal('web-push').meta({ description: 'Web Push (RFC 8030)' }),
+    endpoint: Endpoint,
+    keys: Keys,
+  })
+  .meta({ id: 'WebPushTarget', description: 'A subscription of a browser or of UnifiedPush' });
+const GatewayTarget = z
+  .strictObject({
+    kind: z.literal('gateway').meta({ description: 'The push gateway of the app' }),
+    token: Token,
+    app: App.optional(),
+  })
+  .meta({ id: 'GatewayTarget', description: 'A device that the gateway of the app knows' });
 export const PushTargetInput = z
-  .discriminatedUnion('kind', [
-    z.strictObject({
-      kind: kindOf('web-push', 'A subscription of a browser or of UnifiedPush'),
-      endpoint: Endpoint,
-      keys: Keys,
-    }),
-    z.strictObject({
-      kind: kindOf('gateway', 'A token that the gateway of the app knows'),
-      token: Token,
-      app: App.optional(),
-    }),
-  ])
+  .discriminatedUnion('kind', [WebPushTarget, GatewayTarget])
   .meta({ id: 'PushTarget', description: 'Where the wake-ups of a device go' });
 
 /** A target as it is shown: without the keys. */

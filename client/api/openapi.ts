@@ -3324,9 +3324,11 @@ export interface components {
             readonly muted: readonly string[];
         };
         /** @description Where the wake-ups of a device go */
-        readonly PushTarget: {
+        readonly PushTarget: components["schemas"]["WebPushTarget"] | components["schemas"]["GatewayTarget"];
+        /** @description A subscription of a browser or of UnifiedPush */
+        readonly WebPushTarget: {
             /**
-             * @description A subscription of a browser or of UnifiedPush
+             * @description Web Push (RFC 8030) (enum property replaced by openapi-typescript)
              * @enum {string}
              */
             readonly kind: "web-push";
@@ -3342,9 +3344,11 @@ export interface components {
                 /** @description Secret of 16 bytes */
                 readonly auth: string;
             };
-        } | {
+        };
+        /** @description A device that the gateway of the app knows */
+        readonly GatewayTarget: {
             /**
-             * @description A token that the gateway of the app knows
+             * @description The push gateway of the app (enum property replaced by openapi-typescript)
              * @enum {string}
              */
             readonly kind: "gateway";
@@ -3405,7 +3409,7 @@ export interface components {
                 readonly user: string;
                 /**
                  * Format: date-time
-                 * @description When it asked last
+                 * @description When it asked
                  */
                 readonly at: string;
             }[];
@@ -3563,7 +3567,7 @@ export interface components {
                 /** @description Milliseconds since its last sign of life */
                 readonly silentMs: number;
                 /**
-                 * @description `silent`: no sign of life for some rounds. `gone`: it stopped, or is silent for long
+                 * @description `silent`: no sign of life for some rounds. `gone`: none for so long that it counts no more
                  * @enum {string}
                  */
                 readonly state: "live" | "silent" | "gone";
