@@ -14,6 +14,8 @@ export interface DeviceStore {
    * later one counts.
    */
   write(changes: readonly StoreChange[]): Promise<void>;
+  /** Frees what the store holds: a lock, a connection. */
+  close?(): Promise<void>;
 }
 
 /** A store in memory, for tests and for devices that live no longer than their process. */

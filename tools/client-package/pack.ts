@@ -68,6 +68,7 @@ function packageJson({ version, license, engines, dependencies }: Manifest): obj
     sideEffects: false,
     exports: {
       '.': { types: './index.d.ts', default: './index.js' },
+      './file-store': { types: './file-store/index.d.ts', default: './file-store/index.js' },
       './ts-mls': { types: './ts-mls/index.d.ts', default: './ts-mls/index.js' },
     },
     dependencies: Object.fromEntries(DEPENDENCIES.map((name) => [name, all.get(name)])),
