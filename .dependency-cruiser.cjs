@@ -33,9 +33,9 @@ const CLIENT_FOLDERS = {
   chain: ['mls', 'platform'],
   restart: ['chain', 'mls', 'platform'],
   'ts-mls': ['mls', 'platform'],
-  storage: ['restart', 'chain', 'mls', 'platform'],
-  'file-store': ['storage'],
   api: ['platform'],
+  storage: ['api', 'restart', 'chain', 'mls', 'platform'],
+  'file-store': ['storage'],
   group: ['api', 'storage', 'restart', 'chain', 'mls', 'platform'],
   device: ['group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
   chat: ['device', 'group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
@@ -79,7 +79,8 @@ module.exports = {
     {
       name: 'client-by-its-edge',
       severity: 'error',
-      comment: 'tools and tests import the entries of the library or client/testing.ts; only the tests of the library look inside',
+      comment:
+        'tools and tests import the entries of the library or client/testing.ts; only the tests of the library look inside',
       from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
       to: { path: '^client/', pathNot: '^client/(index|testing|ts-mls/index|file-store/index)\\.ts$' },
     },

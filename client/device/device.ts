@@ -11,6 +11,7 @@ import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { Replacement } from '../group/group-restart.ts';
 import type { GroupApi } from '../group/group.ts';
+import type { OutboxMessage } from '../group/group-messages.ts';
 import type { ReceivedSignal } from '../group/group-signals.ts';
 import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext } from '../group/joining.ts';
@@ -89,6 +90,8 @@ export interface DeviceOptions {
   readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
   /** Called when somebody asks to join a group. `group.admit(request)` lets it in; without an answer the request ends. */
   readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
+  /** Called when the state of a message in an outbox has changed (`group.enqueue`). */
+  readonly onOutgoing?: (group: MlsGroup, message: OutboxMessage) => void;
   /** Called with what the device finds out about a log (docs/explanation/integrity.md). */
   readonly onLogEvent?: (group: MlsGroup, event: LogEvent) => void;
 }
@@ -452,6 +455,7 @@ export class MlsDevice {
       position: seq,
       pendingCommits: new Map(),
       sent: new Map(),
+      outbox: (await this.groups.get(id)?.takeOutbox()) ?? [],
       ownProposals: new Map(),
       hasLeft: false,
       chain: { links, epochSeq: seq, lost: [] },
@@ -489,10 +493,11 @@ export class MlsDevice {
     };
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
+    const onOutgoing = (message: OutboxMessage): void => this.#options.onOutgoing?.(group, message);
     const group = new MlsGroup({
       ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
-      ...{ invite, replace, onRestart },
+      ...{ invite, replace, onRestart, onOutgoing },
     });
     return group;
   }

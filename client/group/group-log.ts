@@ -16,7 +16,14 @@ import type { CommitNote } from '../restart/journal.ts';
 import { Journal } from '../restart/journal.ts';
 import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
-import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
+import type {
+  GroupRecord,
+  GroupStore,
+  OwnProposal,
+  QueuedMessage,
+  ReceivedMessage,
+  SentMessage,
+} from '../storage/group-store.ts';
 import { MessageHistory } from '../storage/message-history.ts';
 import { checkIdentities } from './commit-check.ts';
 import type { JoinRequest } from './proposals.ts';
@@ -88,6 +95,7 @@ export class GroupLog implements GroupRecord {
   readonly sent: Map<string, SentMessage>;
   readonly pendingCommits: Map<string, GroupState>;
   readonly ownProposals: Map<string, OwnProposal>;
+  readonly outbox: QueuedMessage[];
   state: GroupState;
   position: number;
   hasLeft: boolean;
@@ -114,6 +122,7 @@ export class GroupLog implements GroupRecord {
     this.pendingCommits = new Map(record.pendingCommits);
     this.sent = new Map(record.sent);
     this.ownProposals = new Map(record.ownProposals);
+    this.outbox = [...record.outbox];
     this.hasLeft = record.hasLeft;
     this.chain = new KnownChain(record.chain);
     this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
@@ -214,6 +223,7 @@ export class GroupLog implements GroupRecord {
     } else {
       this.state = mls.withoutProposals(this.state, proposals);
     }
+    this.requeue();
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
@@ -240,6 +250,17 @@ export class GroupLog implements GroupRecord {
     } finally {
       await this.save();
     }
+  }
+
+  /** What was encrypted and not answered is encrypted again: what it states about the log does not hold any more. */
+  requeue(): void {
+    const unanswered = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
+      if (queued === undefined || accepted !== undefined) return [];
+      this.sent.delete(id);
+      const { at, push } = queued;
+      return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];
+    });
+    this.outbox.unshift(...unanswered);
   }
 
   /** The messages that came since the last call, in the order in which they came. */
@@ -367,9 +388,10 @@ export class GroupLog implements GroupRecord {
 
   async #processApplication(entry: Entry): Promise<void> {
     const { seq, epoch, id, ciphertext } = entry;
+    const at = entry.at === undefined ? {} : { at: Date.parse(entry.at) };
     const own = this.#takeOwn(entry);
     if (own !== undefined) {
-      this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: this.ownKey }, true);
+      this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: this.ownKey, ...at }, true);
       return;
     }
     if (ciphertext === undefined) return; // expired
@@ -384,7 +406,7 @@ export class GroupLog implements GroupRecord {
       const { user, device } = result.sender;
       this.#addMessage(
         {
-          ...{ seq, epoch, sender: user, text, device },
+          ...{ seq, epoch, sender: user, text, device, ...at },
           ...(messageId === undefined ? {} : { id: messageId }),
         },
         statement !== undefined,

@@ -1,16 +1,15 @@
 import { Mutex } from 'async-mutex';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
-import { hasCode, lastSeqOf, ProblemError, successorOf } from '../api/problem.ts';
-import type { Entry, PushLevel, SendResult } from '../api/types.ts';
+import { hasCode, lastSeqOf, successorOf } from '../api/problem.ts';
+import type { Entry, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
-import { digestOf } from '../chain/values.ts';
 import { leafWithKey, usersByLeaf } from '../mls/leaves.ts';
 import type { KeyPackage, LeafOwner } from '../mls/mls-library.ts';
-import { fromBase64, newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
+import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
-import type { ReceivedMessage } from '../storage/group-store.ts';
+import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
@@ -23,6 +22,8 @@ import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
 import type { RestartOptions, SettleOptions } from './group-restart.ts';
 import { GroupRestart } from './group-restart.ts';
+import type { MessagesOptions, OutboxMessage, SendOptions } from './group-messages.ts';
+import { GroupMessages } from './group-messages.ts';
 import type { ReceivedSignal } from './group-signals.ts';
 import { GroupSignals } from './group-signals.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
@@ -45,13 +46,7 @@ export type GroupApi = Pick<
   | 'supplyGroupInfo'
 >;
 
-/** How a message is sent. */
-export interface SendOptions {
-  /** How it wakes devices that sleep; `none` for receipts, for example. @default 'normal' */
-  readonly push?: PushLevel;
-}
-
-export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, RestartOptions {
+export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, RestartOptions, MessagesOptions {
   readonly api: GroupApi;
   /** The own leaf, in this group and in all others. */
   readonly owner: LeafOwner;
@@ -60,7 +55,6 @@ export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, 
   readonly onSignal: (signal: ReceivedSignal) => void;
 }
 
-const MAX_ATTEMPTS = 20;
 /** Of one task. */
 const MAX_RESTARTS = 3;
 /** Time that an invitation waits for other new members to update, if the MLS library would refuse the tree of the group until then. */
@@ -75,6 +69,7 @@ export class MlsGroup {
   readonly #log: GroupLog;
   readonly #repair: GroupRepair;
   readonly #commits: GroupCommits;
+  readonly #messages: GroupMessages;
   readonly #signals: GroupSignals;
   readonly #restart: GroupRestart;
   readonly #mutex = new Mutex();
@@ -85,10 +80,14 @@ export class MlsGroup {
     this.#repair = new GroupRepair(options, this.#log);
     this.#signals = new GroupSignals(options.mls, options.owner);
     this.#commits = new GroupCommits(options, this.#log, () => this.#repair.catchUp());
+    this.#messages = new GroupMessages(options, {
+      ...{ log: this.#log, commits: this.#commits },
+      catchUp: () => this.#repair.catchUp(),
+    });
     this.#restart = new GroupRestart(options, {
       ...{ log: this.#log, repair: this.#repair, commits: this.#commits },
       inTurn: (task) => this.#inTurn(() => this.#rememberSuccessor(task())),
-      send: (text, messageId) => this.#send(text, { push: 'none' }, messageId, newId()),
+      send: (text, messageId) => this.#messages.send(text, { push: 'none' }, messageId, newId()),
     });
   }
 
@@ -198,7 +197,47 @@ export class MlsGroup {
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string, options: SendOptions = {}): Promise<SendResult> {
-    return this.#onSettled(() => this.#rememberSuccessor(this.#send(text, options)), { isInvitation: false });
+    return this.#onSettled(() => this.#rememberSuccessor(this.#messages.send(text, options)), { isInvitation: false });
+  }
+
+  /** Own messages that the log does not have yet, in the order in which they are sent. */
+  get outbox(): readonly OutboxMessage[] {
+    return this.#messages.outbox;
+  }
+
+  /**
+   * Takes a message into the outbox. When this returns, the message is durable, and `deliver` sends it: also after a crash, a lost
+   * race, a restart of the log or a rejoin. It is encrypted when it is sent.
+   */
+  enqueue(message: QueuedMessage): Promise<void> {
+    return this.#inTurn(() => this.#messages.enqueue(message));
+  }
+
+  /**
+   * Sends everything in the outbox, in order.
+   * @throws Error if the service is out of reach, or cannot take a message now: the rest waits for the next call
+   */
+  async deliver(): Promise<void> {
+    const next = (): Promise<boolean> =>
+      this.#onSettled(() => this.#rememberSuccessor(this.#messages.deliverNext()), { isInvitation: false });
+    while (await next());
+  }
+
+  /** Lets `deliver` send a refused message after all. @returns false: there is none with this id */
+  retry(id: string): Promise<boolean> {
+    return this.#inTurn(() => this.#messages.retry(id));
+  }
+
+  /** Takes a message out of the outbox. @returns false: it is on its way, or there is none with this id */
+  cancel(id: string): Promise<boolean> {
+    return this.#inTurn(() => this.#messages.cancel(id));
+  }
+
+  /** Gives what waits to the group that replaced this one. After a crash in the middle, call it again: nothing comes twice. */
+  async handOver(successor: MlsGroup): Promise<void> {
+    const waiting = this.#log.outbox.filter(({ refused }) => refused === undefined);
+    for (const message of waiting) await successor.enqueue(message);
+    for (const { id } of waiting) await this.cancel(id);
   }
 
   /**
@@ -396,6 +435,14 @@ export class MlsGroup {
     });
   }
 
+  /** What waits, for the group object that replaces this one. Nothing is lost before that one is saved. */
+  takeOutbox(): Promise<readonly QueuedMessage[]> {
+    return this.#inTurn(() => {
+      this.#log.requeue();
+      return Promise.resolve([...this.#log.outbox]);
+    });
+  }
+
   /** Ends this object after its current task. The device continues with another state of the group, or without one. */
   async abandon(): Promise<void> {
     await this.#inTurn(() => {
@@ -448,42 +495,6 @@ export class MlsGroup {
     if (isRemoved || history.length === 0) return;
     await this.#log.dropTexts(await api.deletions(id, await store.deletionsReadTo()));
     await store.saveDeletionsReadTo(position);
-  }
-
-  /** @param entryId id that the service gets: another one where the same message is sent again */
-  async #send(text: string, options: SendOptions, messageId = newId(), entryId = messageId): Promise<SendResult> {
-    const { api, mls, id, deletionSecrets } = this.#options;
-    const deleteHash = await sha256Hex(await deletionSecrets.of(id, entryId));
-    for (let attempt = 1; ; attempt++) {
-      // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
-      await this.#commits.commit(planPending);
-      const plaintext = new TextEncoder().encode(text);
-      const { state, message } = await mls.encrypt(this.#log.state, plaintext, this.#log.stated(messageId));
-      // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
-      // generation of keys stays unused; with the old state the next message would have the same key and nonce.
-      this.#log.state = state;
-      const sent = { text, digest: digestOf(fromBase64(message)), ...(entryId === messageId ? {} : { messageId }) };
-      this.#log.sent.set(entryId, sent);
-      await this.#log.save();
-      try {
-        const result = await api.send(id, {
-          id: entryId,
-          ciphertext: message,
-          deleteHash,
-          ...this.#log.stance,
-          ...options,
-        });
-        // The answer alone proves nothing. It says where the message has to be.
-        const { seq, chain } = result;
-        if (chain !== undefined) this.#log.sent.set(entryId, { ...sent, accepted: { seq, chain } });
-        return result;
-      } catch (error) {
-        const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sent.delete(entryId); // else the service may have stored it, and the log has it
-        if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
-        await this.#repair.catchUp();
-      }
-    }
   }
 
   /** Remembers the successor of the conversation if the service refuses the task for this reason. */

@@ -1,3 +1,4 @@
+import type { Problem, PushLevel } from '../api/types.ts';
 import type { ChainRecord } from '../chain/known-chain.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { GroupState, MlsLibrary } from '../mls/mls-library.ts';
@@ -21,6 +22,8 @@ export interface ReceivedMessage {
   readonly device?: string;
   /** The log does not have it any more, until its sender sends it again. Then it gets a new `seq`. */
   readonly lost?: LostMark;
+  /** Milliseconds since 1970: when the service accepted it. Absent in stores of older releases. */
+  readonly at?: number;
 }
 
 /** A restart of the log that lost messages. */
@@ -40,6 +43,25 @@ export interface SentMessage {
   readonly messageId?: string;
   /** Where it stands in the log, as the answer of the service says. Absent: not answered yet. */
   readonly accepted?: ChainPosition;
+  /** Of a message of the outbox. */
+  readonly queued?: {
+    /** MLSMessage, base64: until it is answered, it is sent again with the same bytes. */
+    readonly ciphertext: string;
+    readonly at: number;
+    readonly push?: PushLevel;
+  };
+}
+
+/** A message that waits on this device, not encrypted so far. */
+export interface QueuedMessage {
+  /** Message id. It stays the same for ever. */
+  readonly id: string;
+  readonly text: string;
+  /** Milliseconds since 1970: when it was written. */
+  readonly at: number;
+  readonly push?: PushLevel;
+  /** Why the service refused it. It waits for the app. */
+  readonly refused?: Problem;
 }
 
 /** A proposal of this device that it has not read in the log yet. */
@@ -59,6 +81,8 @@ export interface GroupRecord {
   readonly pendingCommits: ReadonlyMap<string, GroupState>;
   /** Own messages by message id, until they are read in the log. The answer to a send proves nothing. */
   readonly sent: ReadonlyMap<string, SentMessage>;
+  /** Messages that are not encrypted yet, in the order in which they are sent. */
+  readonly outbox: readonly QueuedMessage[];
   /** Own proposals by their bytes in base64: a sender cannot decrypt these either. */
   readonly ownProposals: ReadonlyMap<string, OwnProposal>;
   /** The device is no longer a member, although its MLS state does not say so. */
@@ -79,7 +103,7 @@ interface StoredGroup {
   readonly position: number;
   readonly pending: [string, string][];
   /** Id that the service knows, text, digest, and the rest. */
-  readonly sent: [string, string, (string | null)?, Pick<SentMessage, 'messageId' | 'accepted'>?][];
+  readonly sent: [string, string, (string | null)?, Pick<SentMessage, 'messageId' | 'accepted' | 'queued'>?][];
   readonly proposals: [string, string, string][];
   readonly wasCutOff: boolean;
   // Absent in stores of releases before 0.3.0.
@@ -90,6 +114,7 @@ interface StoredGroup {
   readonly commits?: readonly CommitNote[];
   readonly proposedAt?: [string, number][];
   readonly restart?: RestartRecord;
+  readonly outbox?: readonly QueuedMessage[];
 }
 
 const groupKey = (id: string): string => `group/${id}`;
@@ -130,7 +155,8 @@ export class GroupStore {
   /** Saves the state, and in the same write the messages that changed with it: a crash loses both, or none. */
   async save(record: GroupRecord, messages: readonly MessageChange[] = []): Promise<void> {
     if (this.#isClosed) return;
-    const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected, journal, restart } = record;
+    const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected, journal, restart, outbox } =
+      record;
     const stored: StoredGroup = {
       state: this.#mls.encode(state),
       position,
@@ -145,6 +171,7 @@ export class GroupStore {
       commits: journal.commits,
       proposedAt: [...journal.proposals],
       ...(restart === undefined ? {} : { restart }),
+      ...(outbox.length === 0 ? {} : { outbox }),
     };
     const changes = messages.flatMap((change) => this.#changesOf(change));
     await this.#store.write([...changes, [groupKey(this.#id), JSON.stringify(stored)]]);
@@ -174,6 +201,7 @@ export class GroupStore {
       suspected: new Set(stored.suspected),
       journal: { commits: stored.commits ?? [], proposals: new Map(stored.proposedAt) },
       restart: stored.restart,
+      outbox: stored.outbox ?? [],
     };
   }
 

@@ -159,6 +159,8 @@ export class FakeService {
     const conversation = this.#findFor(user, id);
     refuseSuperseded(conversation);
     const bytes = fromBase64(bundle.commit);
+    const again = conversation.log.find(({ kind, ciphertext }) => kind === 'commit' && ciphertext === bundle.commit);
+    if (again !== undefined) return accepted(again);
     const submittedEpoch = epochOf(bytes);
     const currentEpoch = conversation.epoch;
     if (submittedEpoch !== currentEpoch) {
@@ -198,8 +200,7 @@ export class FakeService {
       this.loseNextAnswer = false;
       throw new TypeError('connection lost');
     }
-    const { seq, at, chain } = entry;
-    return { seq, epoch: conversation.epoch, sha256: sha256Hex(bytes), at, chain };
+    return accepted(entry);
   }
 
   #send(user: string, id: string, message: OutgoingMessage): Awaited<ReturnType<DeviceApi['send']>> {
@@ -208,6 +209,11 @@ export class FakeService {
     const bytes = fromBase64(message.ciphertext);
     const epoch = epochOf(bytes);
     const kind = kindOf(bytes);
+    const again = conversation.log.find((entry) => entry.id === message.id);
+    if (again !== undefined) {
+      if (again.ciphertext !== message.ciphertext) throw problem(422, 'id-reused', { seq: again.seq });
+      return { id: message.id, seq: again.seq, epoch: again.epoch, status: 'duplicate', chain: again.chain ?? '' };
+    }
     if (kind === 'proposal' && epoch !== conversation.epoch) throw problem(409, 'proposal-stale', {});
     if (epoch < conversation.epoch - EPOCH_WINDOW) throw problem(409, 'epoch-too-old', {});
     const { seq, chain } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
@@ -275,6 +281,16 @@ function seqOf(position: string | number): number {
 
 function refuseSuperseded({ successor }: Conversation): void {
   if (successor !== undefined) throw problem(410, 'superseded', { successor });
+}
+
+function accepted({
+  seq,
+  epoch,
+  ciphertext = '',
+  at = '',
+  chain = '',
+}: Entry): Awaited<ReturnType<DeviceApi['commit']>> {
+  return { seq, epoch: epoch + 1, sha256: sha256Hex(fromBase64(ciphertext)), at, chain };
 }
 
 function append(

@@ -21,7 +21,15 @@ async function filled(...texts: readonly string[]) {
     signatureKeyPair: await mls.newSignatureKeyPair(),
   });
   const record: GroupRecord = {
-    ...{ state, position: 0, pendingCommits: new Map(), sent: new Map(), ownProposals: new Map(), hasLeft: false },
+    ...{
+      state,
+      position: 0,
+      pendingCommits: new Map(),
+      sent: new Map(),
+      ownProposals: new Map(),
+      hasLeft: false,
+      outbox: [],
+    },
     ...{ chain: { links: new Map(), epochSeq: 0, lost: [] }, suspected: new Set() },
     ...{ journal: { commits: [], proposals: new Map() }, restart: undefined },
   };

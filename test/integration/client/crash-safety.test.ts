@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MlsDevice } from '../../../client/device/device.ts';
+import type { MlsGroup } from '../../../client/group/group.ts';
+import { memoryStore } from '../../../client/storage/device-store.ts';
+import { tsMls } from '../../../client/ts-mls/index.ts';
+import { FakeService } from '../../harness/fake-service.ts';
+import { Mortal } from '../../harness/mortal-device.ts';
+import { PROPERTY_TIMEOUT_MS, propertyOptions } from '../../harness/random-requests.ts';
+
+/** `PROPERTY_RUNS=1000 npx vitest run test/integration/client/crash-safety.test.ts` runs more. */
+const RUNS = 60;
+
+/** One life after the other of alice's phone, in a group with bob, who never dies. */
+class Lives {
+  readonly service = new FakeService();
+  id = '';
+  #entries: [string, string][] = [];
+  #bob: MlsDevice | undefined;
+
+  async begin(): Promise<void> {
+    const store = memoryStore();
+    const alice = await MlsDevice.open({
+      mls: tsMls,
+      api: this.service.api('alice'),
+      user: 'alice',
+      device: 'phone',
+      store,
+    });
+    this.#bob = await MlsDevice.open({
+      mls: tsMls,
+      api: this.service.api('bob'),
+      user: 'bob',
+      device: 'phone',
+      keyPackages: 1,
+    });
+    this.id = (await alice.createGroup()).id;
+    await alice.invite(this.id, 'bob');
+    await this.#bob.joinGroups();
+    await alice.sync();
+    this.#entries = store.entries();
+  }
+
+  get bob(): MlsGroup {
+    if (this.#bob === undefined) throw new Error('not begun');
+    return this.#bob.group(this.id);
+  }
+
+  /** Lives until the step, or to the end. @returns number of steps */
+  async live(dies: number, act: (alice: MlsGroup) => Promise<void>): Promise<number> {
+    const mortal = new Mortal(dies);
+    const store = mortal.store(() => this.#entries);
+    try {
+      const api = mortal.api(this.service.api('alice'));
+      const device = await MlsDevice.open({ mls: tsMls, api, user: 'alice', device: 'phone', keyPackages: 1, store });
+      await act(device.group(this.id));
+    } catch (error) {
+      if (!mortal.isDead) throw error;
+    }
+    this.#entries = store.entries();
+    return mortal.steps;
+  }
+}
+
+type Act = 'write' | 'update' | 'bob updates' | 'bob writes' | 'read';
+const ACTS = fc.constantFrom<Act>('write', 'write', 'write', 'update', 'bob updates', 'bob writes', 'read');
+/** Each life ends at a step, in the middle of what it does. */
+const LIVES = fc.array(
+  fc.record({ dies: fc.integer({ min: 1, max: 40 }), acts: fc.array(ACTS, { minLength: 1, maxLength: 4 }) }),
+  { minLength: 1, maxLength: 4 },
+);
+
+describe('a device that dies at any step', () => {
+  test(
+    'loses no message, sends none twice, uses no key twice, and neither loses nor repeats its commits',
+    async () => {
+      const property = fc.asyncProperty(LIVES, async (plan) => {
+        const lives = new Lives();
+        await lives.begin();
+        /** Texts that the device has promised to send, and all that it was asked to. */
+        const [promised, asked]: [string[], string[]] = [[], []];
+        let n = 0;
+        const write = async (alice: MlsGroup): Promise<void> => {
+          const id = `message-${n++}`;
+          asked.push(id);
+          await alice.enqueue({ id, text: id, at: 0 });
+          promised.push(id);
+        };
+        const does: Record<Act, (alice: MlsGroup) => Promise<unknown>> = {
+          write,
+          update: (alice) => alice.update(),
+          'bob updates': () => lives.bob.update(),
+          'bob writes': () => lives.bob.send(`bob-${n++}`),
+          read: (alice) => alice.receive(),
+        };
+        for (const { dies, acts } of plan) {
+          await lives.live(dies, async (alice) => {
+            for (const act of acts) {
+              await does[act](alice);
+              await alice.deliver();
+            }
+          });
+        }
+        // The last life is a whole one.
+        await lives.live(Infinity, async (alice) => {
+          await alice.receive();
+          await alice.deliver();
+          await alice.receive();
+          await lives.bob.receive();
+          const read = lives.bob.history.map(({ text }) => text);
+          const own = read.filter((text) => text.startsWith('message'));
+          expect(own.filter((text) => promised.includes(text))).toEqual(promised);
+          expect(new Set(own).size).toBe(own.length);
+          expect(asked).toEqual(expect.arrayContaining(own));
+          expect(alice.history.map(({ text }) => text)).toEqual(read);
+          expect(alice.outbox).toEqual([]);
+          // A key that was used twice opens one of the two messages.
+          expect([...lives.bob.undecryptable, ...alice.undecryptable]).toEqual([]);
+          expect(alice.epochAuthenticator).toBe(lives.bob.epochAuthenticator);
+        });
+      });
+      await fc.assert(property, propertyOptions(RUNS));
+    },
+    PROPERTY_TIMEOUT_MS,
+  );
+});
