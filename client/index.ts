@@ -77,6 +77,19 @@ export type {
   UnreadTotals,
   WelcomePage,
 } from './api/types.ts';
+export type {
+  Added,
+  Chat,
+  ChatConversation,
+  ChatEvents,
+  ChatMember,
+  ChatMessage,
+  ChatState,
+  MessageState,
+  Safety,
+} from './chat/chat.ts';
+export type { ChatOptions } from './chat/open-chat.ts';
+export { openChat } from './chat/open-chat.ts';
 export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';

@@ -84,6 +84,8 @@ export interface DeviceOptions {
    * removed (RFC 9420 §12.1.8.1). Every member's program must know the extension. @default false
    */
   readonly externalSender?: boolean;
+  /** Opens what is in the store, and asks the service for nothing: a live run does it. @default false */
+  readonly isOffline?: boolean;
   /** Number of key packages that the service should hold. @default 20 */
   readonly keyPackages?: number;
   /** Called after each join by external commit, with the reason for it. */
@@ -159,8 +161,14 @@ export class MlsDevice {
     const identity = await loadIdentity(store, options, mls);
     const device = new MlsDevice(options, { mls, identity, store, authentication });
     await device.#restore();
-    await device.keyPackages.topUp();
+    if (options.isOffline !== true) await device.begin();
     return device;
+  }
+
+  /** What a device has to ask the service at its start: it ends joins that a crash interrupted, and uploads missing key packages. */
+  async begin(): Promise<void> {
+    for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
+    await this.keyPackages.topUp();
   }
 
   get signatureKey(): Uint8Array {
@@ -445,7 +453,6 @@ export class MlsDevice {
       const record = await this.#storeOf(id).load();
       if (record !== undefined) this.groups.set(id, await this.#open(id, record));
     }
-    for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
   }
 
   async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {

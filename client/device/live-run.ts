@@ -15,6 +15,8 @@ export type SignalListener = (group: MlsGroup, signal: ReceivedSignal) => void;
 export interface LiveDevice {
   readonly groups: ReadonlyMap<string, MlsGroup>;
   readonly keyPackages: { readonly topUp: () => Promise<void> };
+  /** What the device has to ask at its start. */
+  readonly begin: () => Promise<void>;
   readonly joinGroups: () => Promise<MlsGroup[]>;
   readonly acknowledgeSoon: (group: MlsGroup) => void;
   readonly ack: () => Promise<void>;
@@ -104,6 +106,7 @@ export async function runLive(
     ...(options.onSignal === undefined ? [] : [device.onSignal(options.onSignal)]),
   ];
   try {
+    await attempt(() => device.begin());
     await attempt(() => live.join());
     do {
       next = new AbortController();

@@ -6,7 +6,7 @@ import type { Entry, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
 import { leafWithKey, usersByLeaf } from '../mls/leaves.ts';
-import type { KeyPackage, LeafOwner } from '../mls/mls-library.ts';
+import type { KeyPackage, Leaf, LeafOwner } from '../mls/mls-library.ts';
 import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
@@ -155,6 +155,20 @@ export class MlsGroup {
   /** `seq` of the messages that this device cannot decrypt: it never had their keys, or no longer has them. */
   get undecryptable(): readonly number[] {
     return this.#log.undecryptable;
+  }
+
+  get user(): string {
+    return this.#options.user;
+  }
+
+  /** Signature key of this device, base64. */
+  get ownDevice(): string {
+    return this.#log.ownKey;
+  }
+
+  /** The devices in the group. */
+  get leaves(): readonly Leaf[] {
+    return [...this.#log.view.leaves.values()];
   }
 
   /** User ids: one for each device in the group, so a user may be there more than once. */
@@ -340,9 +354,9 @@ export class MlsGroup {
     await this.commit(planRemove(users));
   }
 
-  /** Removes one device, by its signature key. */
-  async removeDevice(signatureKey: Uint8Array): Promise<void> {
-    await this.commit(planRemoveDevice(toBase64(signatureKey)));
+  /** Removes one device. @param device its signature key: bytes, or base64 */
+  async removeDevice(device: Uint8Array | string): Promise<void> {
+    await this.commit(planRemoveDevice(typeof device === 'string' ? device : toBase64(device)));
   }
 
   /** Is the device with this signature key in the group? */
