@@ -38,6 +38,7 @@ const CLIENT_FOLDERS = {
   'file-store': ['storage'],
   group: ['api', 'storage', 'restart', 'chain', 'mls', 'platform'],
   device: ['group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
+  tabs: ['chat', 'device', 'group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
   chat: ['device', 'group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
 };
 const anyOf = (rooms) => `^(${rooms.join('|')})/`;

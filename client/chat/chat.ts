@@ -97,6 +97,12 @@ export interface ChatEvents {
   readonly trouble: { readonly conversation?: string; readonly message: string };
 }
 
+export interface NewMessageOptions {
+  readonly id?: string;
+  /** How it wakes devices that sleep. @default 'normal' */
+  readonly push?: PushLevel;
+}
+
 export interface Added {
   /** Users with at least one device in the group now. */
   readonly invited: readonly string[];
@@ -124,8 +130,12 @@ export interface Chat {
   removeDevice(conversation: string, device: string): Promise<void>;
   leave(conversation: string): Promise<void>;
 
-  /** Returns when the message is durable on this device: it will be sent, also after a crash. @returns message id */
-  send(conversation: string, text: string, options?: { readonly push?: PushLevel }): Promise<string>;
+  /**
+   * Returns when the message is durable on this device: it will be sent, also after a crash.
+   * @param options.id message id: a second call with it does nothing. @default a new one
+   * @returns message id
+   */
+  send(conversation: string, text: string, options?: NewMessageOptions): Promise<string>;
   /** Sends a refused message after all. */
   retry(conversation: string, id: string): Promise<void>;
   /** Gives up a message that waits or was refused. @returns false: it is on its way already */

@@ -4,12 +4,12 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { KnownConversations } from '../api/sync-conversations.ts';
 import { syncConversations } from '../api/sync-conversations.ts';
-import type { Device, Policy, PushLevel, PushTarget } from '../api/types.ts';
+import type { Device, Policy, PushTarget } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newId } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
-import type { Added, Chat, ChatMessage, ChatState, Safety } from './chat.ts';
+import type { Added, Chat, ChatMessage, ChatState, NewMessageOptions, Safety } from './chat.ts';
 import type { ChatListeners } from './events.ts';
 import { conversationOf, messagesOf, received, safetyOf } from './projection.ts';
 import { isTyping, Typing, typingSignal } from './typing.ts';
@@ -85,8 +85,7 @@ export class LocalChat implements Chat {
     return this.#act(() => this.#group(conversation).leave());
   }
 
-  async send(conversation: string, text: string, { push }: { readonly push?: PushLevel } = {}): Promise<string> {
-    const id = newId();
+  async send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
     const group = this.#group(conversation);
     await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
     this.#deliver(group);

@@ -1,0 +1,62 @@
+import { ProblemError } from '../api/problem.ts';
+import type { Problem } from '../api/types.ts';
+import type { Chat, ChatEvents } from '../chat/chat.ts';
+import { newId } from '../platform/bytes.ts';
+import type { TabChannel } from './channel.ts';
+import type { Call, Failure, TabEvent } from './tab-messages.ts';
+import { CALLS } from './tab-messages.ts';
+
+const EVENTS = [
+  'state',
+  'message',
+  'log',
+  'rejoined',
+  'ended',
+  'trouble',
+] as const satisfies readonly (keyof ChatEvents)[];
+
+/** Lets the other tabs use the chat of this one. @returns ends it */
+export function lead(chat: Chat, channel: TabChannel): () => void {
+  const leader = newId();
+  const introduce = (): void => {
+    const { user, device, state } = chat;
+    channel.send({ kind: 'lead', leader, user, device, state });
+  };
+  const removers = EVENTS.map((name) =>
+    chat.on(name, (what) => channel.send({ kind: 'event', leader, event: { name, what } as TabEvent })),
+  );
+  const stop = channel.on((message) => {
+    if (message.kind === 'who') introduce();
+    if (message.kind === 'typing') chat.typing(message.conversation);
+    if (message.kind === 'call' && CALLS.includes(message.call)) {
+      const { id, call, given } = message;
+      callOf(
+        chat,
+        call,
+      )(...given).then(
+        (result) => channel.send({ kind: 'answer', id, result }),
+        (error: unknown) => channel.send({ kind: 'answer', id, failure: failureOf(error) }),
+      );
+    }
+  });
+  introduce();
+  return () => {
+    stop();
+    for (const remove of removers) remove();
+  };
+}
+
+/** A call of a chat, without its types. */
+export function callOf(chat: Chat, call: Call): (...given: readonly unknown[]) => Promise<unknown> {
+  return (chat[call] as (...given: readonly unknown[]) => Promise<unknown>).bind(chat);
+}
+
+function failureOf(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ProblemError)) return { message };
+  const { status, code, details } = error;
+  return {
+    message,
+    problem: { type: 'about:blank', title: message, status, code: code as Problem['code'], ...details },
+  };
+}

@@ -1,0 +1,210 @@
+import { ProblemError } from '../api/problem.ts';
+import type { Chat, ChatState } from '../chat/chat.ts';
+import { ChatListeners } from '../chat/events.ts';
+import type { ChatOptions } from '../chat/open-chat.ts';
+import { openChat } from '../chat/open-chat.ts';
+import { newId } from '../platform/bytes.ts';
+import type { TabChannel } from './channel.ts';
+import { broadcastChannel } from './channel.ts';
+import { callOf, lead } from './leading-tab.ts';
+import type { Locks } from './locks.ts';
+import { webLocks } from './locks.ts';
+import type { Call, Failure, TabMessage } from './tab-messages.ts';
+
+export interface SharedChatOptions extends ChatOptions {
+  /** Of the lock and of the channel: one for each device. */
+  readonly name: string;
+  /** @default Web Locks */
+  readonly locks?: Locks;
+  /** @default a BroadcastChannel */
+  readonly channel?: TabChannel;
+}
+
+/** The tab that leads was closed while it did this, and nobody knows whether it has done it. */
+export class LeaderGoneError extends Error {
+  override readonly name = 'LeaderGoneError';
+}
+
+const NOTHING: ChatState = { connection: 'connecting', conversations: [], unread: 0 };
+
+/**
+ * Opens the chat of a device that several tabs share. The tab that holds the lock has the device; the others see what it sees and ask it
+ * to do what they do. When it is closed, or crashes, the next one takes over from the store.
+ */
+export async function openSharedChat(options: SharedChatOptions): Promise<Chat> {
+  const { name, locks = webLocks(), channel = broadcastChannel(name), ...rest } = options;
+  const chat = new SharedChat({ ...rest, channel, locks, name });
+  await chat.begin();
+  return chat;
+}
+
+interface Waiting {
+  readonly call: Call;
+  readonly given: readonly unknown[];
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class SharedChat implements Chat {
+  readonly on: Chat['on'];
+  readonly #options: SharedChatOptions & { readonly locks: Locks; readonly channel: TabChannel };
+  readonly #listeners = new ChatListeners();
+  readonly #stop = new AbortController();
+  readonly #waiting = new Map<string, Waiting>();
+  /** Settles when the chat can be used: this tab leads, or has heard who does. */
+  readonly #ready: Promise<void>;
+  #setReady: () => void = () => undefined;
+  #leading: Promise<void> = Promise.resolve();
+  /** The chat itself, in the tab that leads. */
+  #local: Chat | undefined;
+  /** Id of the leader whose state this tab shows. */
+  #leader = '';
+  #state = NOTHING;
+  #user = '';
+  #device = '';
+
+  constructor(options: SharedChatOptions & { readonly locks: Locks; readonly channel: TabChannel }) {
+    this.#options = options;
+    this.on = this.#listeners.on;
+    this.#user = options.user;
+    this.#ready = new Promise((resolve) => (this.#setReady = resolve));
+  }
+
+  get user(): string {
+    return this.#local?.user ?? this.#user;
+  }
+
+  get device(): string {
+    return this.#local?.device ?? this.#device;
+  }
+
+  get state(): ChatState {
+    return this.#local?.state ?? this.#state;
+  }
+
+  async begin(): Promise<void> {
+    const { channel, locks, name } = this.#options;
+    channel.on((message) => this.#hear(message));
+    this.#leading = locks
+      .hold(name, () => this.#lead(), this.#stop.signal)
+      .catch((error: unknown) => {
+        if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
+      });
+    channel.send({ kind: 'who' });
+    await this.#ready;
+  }
+
+  /** This tab has the device, until it is closed. */
+  async #lead(): Promise<void> {
+    const chat = await openChat(this.#options);
+    this.#local = chat;
+    for (const name of ['state', 'message', 'log', 'rejoined', 'ended', 'trouble'] as const) {
+      chat.on(name, (what) => this.#listeners.tell(name, what as never));
+    }
+    const end = lead(chat, this.#options.channel);
+    this.#setReady();
+    this.#listeners.tell('state', chat.state);
+    // What this tab had asked the tab before.
+    for (const [id, { call, given, resolve, reject }] of this.#waiting) {
+      this.#waiting.delete(id);
+      if (isRepeatable(call)) callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
+      else reject(new LeaderGoneError(`nobody knows whether ${call} was done`));
+    }
+    const ended = new Promise<void>((resolve) => chat.on('ended', () => resolve()));
+    const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener('abort', () => resolve()));
+    await Promise.race([ended, stopped]);
+    end();
+    await chat.close();
+  }
+
+  #hear(message: TabMessage): void {
+    if (this.#local !== undefined) return;
+    switch (message.kind) {
+      case 'lead':
+        if (this.#leader !== message.leader) this.#follow(message);
+        break;
+      case 'event':
+        if (message.leader !== this.#leader) break;
+        if (message.event.name === 'state') this.#state = message.event.what;
+        this.#listeners.tell(message.event.name, message.event.what);
+        break;
+      case 'answer': {
+        const waiting = this.#waiting.get(message.id);
+        this.#waiting.delete(message.id);
+        if (message.failure === undefined) waiting?.resolve(message.result as never);
+        else waiting?.reject(errorOf(message.failure));
+        break;
+      }
+      default:
+    }
+  }
+
+  #follow({ leader, user, device, state }: TabMessage & { readonly kind: 'lead' }): void {
+    const isSecond = this.#leader !== '';
+    this.#leader = leader;
+    [this.#user, this.#device, this.#state] = [user, device, state];
+    this.#setReady();
+    this.#listeners.tell('state', state);
+    if (!isSecond) return;
+    for (const [id, { call, given, reject }] of this.#waiting) {
+      if (isRepeatable(call)) this.#options.channel.send({ kind: 'call', id, call, given });
+      else {
+        this.#waiting.delete(id);
+        reject(new LeaderGoneError(`nobody knows whether ${call} was done`));
+      }
+    }
+  }
+
+  #call<T>(call: Call, ...given: readonly unknown[]): Promise<T> {
+    if (this.#local !== undefined) return callOf(this.#local, call)(...given) as Promise<T>;
+    return new Promise<T>((resolve, reject) => {
+      const id = newId();
+      this.#waiting.set(id, { call, given, resolve, reject });
+      this.#options.channel.send({ kind: 'call', id, call, given });
+    });
+  }
+
+  readonly create: Chat['create'] = (options) => this.#call('create', options);
+  readonly add: Chat['add'] = (...given) => this.#call('add', ...given);
+  readonly remove: Chat['remove'] = (...given) => this.#call('remove', ...given);
+  readonly removeDevice: Chat['removeDevice'] = (...given) => this.#call('removeDevice', ...given);
+  readonly leave: Chat['leave'] = (...given) => this.#call('leave', ...given);
+  // The id is made here, so that a second leader that is asked again takes the message once.
+  readonly send: Chat['send'] = (conversation, text, options = {}) =>
+    this.#call('send', conversation, text, { id: newId(), ...options });
+  readonly retry: Chat['retry'] = (...given) => this.#call('retry', ...given);
+  readonly cancel: Chat['cancel'] = (...given) => this.#call('cancel', ...given);
+  readonly history: Chat['history'] = (...given) => this.#call('history', ...given);
+  readonly delete: Chat['delete'] = (...given) => this.#call('delete', ...given);
+  readonly markRead: Chat['markRead'] = (...given) => this.#call('markRead', ...given);
+  readonly markUnread: Chat['markUnread'] = (...given) => this.#call('markUnread', ...given);
+  readonly join: Chat['join'] = (...given) => this.#call('join', ...given);
+  readonly askToJoin: Chat['askToJoin'] = (...given) => this.#call('askToJoin', ...given);
+  readonly admit: Chat['admit'] = (...given) => this.#call('admit', ...given);
+  readonly rejoin: Chat['rejoin'] = (...given) => this.#call('rejoin', ...given);
+  readonly policy: Chat['policy'] = (...given) => this.#call('policy', ...given);
+  readonly safety: Chat['safety'] = (...given) => this.#call('safety', ...given);
+  readonly devices: Chat['devices'] = () => this.#call('devices');
+  readonly forgetDevice: Chat['forgetDevice'] = (...given) => this.#call('forgetDevice', ...given);
+  readonly registerPush: Chat['registerPush'] = (...given) => this.#call('registerPush', ...given);
+  readonly logOut: Chat['logOut'] = () => this.#call('logOut');
+
+  typing(conversation: string): void {
+    if (this.#local === undefined) this.#options.channel.send({ kind: 'typing', conversation });
+    else this.#local.typing(conversation);
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#leading;
+    this.#options.channel.close();
+  }
+}
+
+/** A second time it does nothing more: what is there is not added, and what is gone is not removed. */
+const isRepeatable = (call: Call): boolean => call !== 'create';
+
+function errorOf({ message, problem }: Failure): Error {
+  if (problem === undefined) return new Error(message);
+  return new ProblemError({ ...problem }, new Response(null, { status: problem.status }));
+}
