@@ -1,44 +1,15 @@
-/** What the rules read of an OpenAPI document. */
-export interface Described {
-  description?: string;
-}
-export interface DocumentSchema extends Described {
-  $ref?: string;
-  default?: unknown;
-  properties?: Record<string, DocumentSchema>;
-  required?: string[];
-  items?: DocumentSchema;
-  additionalProperties?: DocumentSchema | boolean;
-  oneOf?: DocumentSchema[];
-  anyOf?: DocumentSchema[];
-  allOf?: DocumentSchema[];
-  discriminator?: { propertyName: string; mapping: Record<string, string> };
-}
-export interface DocumentMedia {
-  schema?: DocumentSchema;
-  'x-itemSchema'?: DocumentSchema;
-}
-export interface DocumentParameter extends Described {
-  name: string;
-  in: string;
-}
-export interface DocumentOperation extends Described {
-  operationId: string;
-  'x-stream'?: string;
-  parameters?: DocumentParameter[];
-  requestBody?: { content: Record<string, DocumentMedia> };
-  responses: Record<string, Described & { content?: Record<string, DocumentMedia> }>;
-}
-export interface OpenApiText {
-  paths: Record<string, Record<string, DocumentOperation>>;
-  components: { schemas: Record<string, DocumentSchema> };
-}
+import type {
+  ContractDocument,
+  Described,
+  DocumentOperation,
+  DocumentSchema,
+} from '../../../tools/contract/document.ts';
 
 const STREAM = 'text/event-stream';
 const STATED_DEFAULT = 'Default: `';
 
 /** What generators of clients, and readers of their code, would miss in a document. Empty = nothing. */
-export function faultsOf(document: OpenApiText): string[] {
+export function faultsOf(document: ContractDocument): string[] {
   const { schemas } = document.components;
   const named = (ref: string): DocumentSchema | undefined =>
     new Map(Object.entries(schemas)).get(ref.replace('#/components/schemas/', ''));
