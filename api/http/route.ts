@@ -64,7 +64,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   /** OpenAPI operationId. */
   readonly name: string;
   readonly summary: string;
-  readonly description?: string;
+  /** What the summary does not say: for whom it is, what else happens. Markdown. */
+  readonly description: string;
   readonly tag: string;
   /** @default user */
   readonly access?: Access;

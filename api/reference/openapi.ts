@@ -140,7 +140,7 @@ function pathOf(route: Route, examples: OperationExamples): RouteConfig {
     summary,
     // A generated client must not wait for the end of the answer.
     ...(isStream === true ? { 'x-stream': 'server-sent-events' } : {}),
-    ...(description === undefined ? {} : { description }),
+    description,
     security: access === 'public' ? [] : [{ [BEARER]: [] }],
     request: {
       ...(params === undefined ? {} : { params: params as z.ZodObject }),

@@ -64,6 +64,8 @@ export function adminDrainRoutes({ pool, pathSwitch, runs, running }: AdminDeps)
     method: 'get',
     name: 'getDrain',
     summary: 'Whether the workflow path is drained',
+    description:
+      'While it is drained, all operations go direct. `running` counts the workflow runs of conversations that are still open; they end in steps, by `POST` on the same path',
     replies: { 200: { description: 'The state', schema: DrainState } },
     handle: async () => reply(200, await stateOf(await readDrain(pool))),
   });

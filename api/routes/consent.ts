@@ -18,6 +18,7 @@ export function consentRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     name: 'getConsent',
     tag,
     summary: 'Get who may invite you',
+    description: 'Your own setting, for all conversations',
     replies: { 200: { description: 'Your setting', schema: Consent } },
     problems: [],
     handle: async ({ caller }) => reply(200, { mode: await readConsent(pool, caller.user) }),

@@ -59,6 +59,8 @@ export function conversationRoutes(deps: {
     name: 'getConversation',
     tag,
     summary: 'Get a conversation',
+    description:
+      'Also for 30 days after you were removed, with the role `removed`: `periods` says which entries you may still read',
     params: ConversationParams,
     replies: { 200: { description: 'The conversation', schema: ConversationDetails } },
     problems: ['not-found'],
@@ -81,6 +83,8 @@ export function conversationRoutes(deps: {
     name: 'changeConversation',
     tag,
     summary: 'Change the policy (admin)',
+    description:
+      'Only the rules that you send change; `null` ends a retention. All members get an event `conversation` with the new policy',
     params: ConversationParams,
     body: ConversationChange,
     replies: { 200: { description: 'The whole policy after the change', schema: ConversationChanged } },
@@ -99,6 +103,8 @@ export function conversationRoutes(deps: {
     name: 'deleteConversation',
     tag,
     summary: 'Delete a conversation for everybody (admin)',
+    description:
+      'At once nobody can read it or write to it, and members get an event `deleted`; its log is erased soon after. The id can never be used again',
     params: ConversationParams,
     replies: { 204: { description: 'Deleted' } },
     problems: ['not-allowed', 'removed', 'not-found'],

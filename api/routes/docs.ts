@@ -11,7 +11,11 @@ import { type Route, defineRoute } from '../http/route.ts';
 
 const HTML = 'text/html; charset=utf-8';
 const shared = { method: 'get', tag: 'Documentation', access: 'public', problems: [] } as const;
-const ProblemParams = z.object({ code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]) });
+const ProblemParams = z.object({
+  code: z
+    .enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]])
+    .meta({ description: 'The `code` of the problem' }),
+});
 
 export interface DocsDeps {
   readonly version: string;
@@ -31,6 +35,7 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
     path: '/openapi.json',
     name: 'openapi',
     summary: 'This API as an OpenAPI 3.1 document',
+    description: 'For generators of clients, and for tools that try requests',
     replies: { 200: { description: 'The document', mediaType: 'application/json', schema: z.looseObject({}) } },
     handle: () => Promise.resolve(textReply(200, 'application/json; charset=utf-8', documentJson())),
   });
@@ -39,6 +44,7 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
     path: '/docs',
     name: 'docs',
     summary: 'This API for people',
+    description: 'A page with search, curl examples, and requests that can be tried. It calls no other server',
     replies: { 200: { description: 'A page', mediaType: 'text/html' } },
     handle: () =>
       Promise.resolve({
@@ -51,6 +57,7 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
     path: '/docs/problems/{code}',
     name: 'problemPage',
     summary: 'What a problem means, and what to do',
+    description: 'The address of this page is the `type` of the problem',
     params: ProblemParams,
     replies: { 200: { description: 'A page', mediaType: 'text/html' } },
     problems: ['not-found'],

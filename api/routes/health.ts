@@ -48,6 +48,8 @@ export function healthRoutes({ checks, version, build, incarnation, isDraining, 
     path: '/health',
     name: 'health',
     summary: 'Health of the service',
+    description:
+      'For people and monitors: each part, and why one of them is not healthy. A balancer asks `/health/ready` instead: a part that all processes share is no reason to take one of them out',
     replies: {
       200: { description: 'healthy or degraded', schema: Health },
       503: { description: 'unhealthy', schema: Health, example: UNHEALTHY },
@@ -85,6 +87,7 @@ export function healthRoutes({ checks, version, build, incarnation, isDraining, 
     path: '/health/live',
     name: 'live',
     summary: 'Check that the process answers',
+    description: 'For an orchestrator that restarts a process which hangs. It asks no other part',
     replies: { 200: { description: 'OK', mediaType: 'text/plain' } },
     handle: () => Promise.resolve({ ...textReply(200, 'text/plain; charset=utf-8', 'OK'), keptMs: LIVE_MS }),
   });
@@ -94,6 +97,8 @@ export function healthRoutes({ checks, version, build, incarnation, isDraining, 
     path: '/health/ready',
     name: 'ready',
     summary: 'Check that the process is ready for requests. Temporal does not count',
+    description:
+      'For a balancer: a process that is not ready gets no requests. While a process shuts down it is not ready and still serves',
     replies: {
       200: { description: 'Ready', schema: Readiness },
       503: { description: 'Not ready', schema: Readiness, example: NOT_READY },
@@ -113,6 +118,7 @@ export function healthRoutes({ checks, version, build, incarnation, isDraining, 
     name: 'metrics',
     isFree: false,
     summary: 'Metrics of this process (Prometheus)',
+    description: 'In the text format of Prometheus. Every process has its own, so scrape each one',
     replies: { 200: { description: 'Metrics', mediaType: 'text/plain' } },
     handle: async () => {
       const { contentType, text } = await metrics();

@@ -29,6 +29,8 @@ export function memberRoutes(deps: {
     name: 'listMembers',
     tag,
     summary: 'List the members',
+    description:
+      'Page by page, by user id. `leaving` are the users who left and whose leaves of the MLS group no commit has removed yet: a commit of any member should. The list can be longer than that of the group: it is what the service goes by',
     params: ConversationParams,
     query: UsersPageQuery,
     replies: { 200: { description: 'Members by user id', schema: MemberList } },

@@ -75,6 +75,8 @@ export function offBoardingRoutes(deps: OffBoardingDeps): Route[] {
     method: 'get',
     name: 'getOffBoarding',
     summary: 'How far an off-boarding has come',
+    description:
+      'In how many conversations the user, or one device of it, is still to be removed from the MLS group. Without `device` it is the off-boarding of the whole user',
     query: OffBoardingQuery,
     replies: { 200: { description: 'The newest off-boarding, also one that was undone', schema: OffBoarding } },
     problems: ['not-allowed', 'not-found'],

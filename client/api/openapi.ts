@@ -337,7 +337,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** List the members */
+        /**
+         * List the members
+         * @description Page by page, by user id. `leaving` are the users who left and whose leaves of the MLS group no commit has removed yet: a commit of any member should. The list can be longer than that of the group: it is what the service goes by
+         */
         readonly get: operations["listMembers"];
         readonly put?: never;
         /**
@@ -468,15 +471,24 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get a conversation */
+        /**
+         * Get a conversation
+         * @description Also for 30 days after you were removed, with the role `removed`: `periods` says which entries you may still read
+         */
         readonly get: operations["getConversation"];
         readonly put?: never;
         readonly post?: never;
-        /** Delete a conversation for everybody (admin) */
+        /**
+         * Delete a conversation for everybody (admin)
+         * @description At once nobody can read it or write to it, and members get an event `deleted`; its log is erased soon after. The id can never be used again
+         */
         readonly delete: operations["deleteConversation"];
         readonly options?: never;
         readonly head?: never;
-        /** Change the policy (admin) */
+        /**
+         * Change the policy (admin)
+         * @description Only the rules that you send change; `null` ends a retention. All members get an event `conversation` with the new policy
+         */
         readonly patch: operations["changeConversation"];
         readonly trace?: never;
     };
@@ -743,7 +755,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get who may invite you */
+        /**
+         * Get who may invite you
+         * @description Your own setting, for all conversations
+         */
         readonly get: operations["getConsent"];
         /**
          * Set who may invite you
@@ -804,7 +819,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Health of the service */
+        /**
+         * Health of the service
+         * @description For people and monitors: each part, and why one of them is not healthy. A balancer asks `/health/ready` instead: a part that all processes share is no reason to take one of them out
+         */
         readonly get: operations["health"];
         readonly put?: never;
         readonly post?: never;
@@ -821,7 +839,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Check that the process answers */
+        /**
+         * Check that the process answers
+         * @description For an orchestrator that restarts a process which hangs. It asks no other part
+         */
         readonly get: operations["live"];
         readonly put?: never;
         readonly post?: never;
@@ -838,7 +859,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Check that the process is ready for requests. Temporal does not count */
+        /**
+         * Check that the process is ready for requests. Temporal does not count
+         * @description For a balancer: a process that is not ready gets no requests. While a process shuts down it is not ready and still serves
+         */
         readonly get: operations["ready"];
         readonly put?: never;
         readonly post?: never;
@@ -855,7 +879,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Metrics of this process (Prometheus) */
+        /**
+         * Metrics of this process (Prometheus)
+         * @description In the text format of Prometheus. Every process has its own, so scrape each one
+         */
         readonly get: operations["metrics"];
         readonly put?: never;
         readonly post?: never;
@@ -956,7 +983,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether the workflow path is drained */
+        /**
+         * Whether the workflow path is drained
+         * @description While it is drained, all operations go direct. `running` counts the workflow runs of conversations that are still open; they end in steps, by `POST` on the same path
+         */
         readonly get: operations["getDrain"];
         readonly put?: never;
         /**
@@ -1225,7 +1255,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** How far an off-boarding has come */
+        /**
+         * How far an off-boarding has come
+         * @description In how many conversations the user, or one device of it, is still to be removed from the MLS group. Without `device` it is the off-boarding of the whole user
+         */
         readonly get: operations["getOffBoarding"];
         readonly put?: never;
         /**
@@ -1302,7 +1335,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** This API as an OpenAPI 3.1 document */
+        /**
+         * This API as an OpenAPI 3.1 document
+         * @description For generators of clients, and for tools that try requests
+         */
         readonly get: operations["openapi"];
         readonly put?: never;
         readonly post?: never;
@@ -1319,7 +1355,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** This API for people */
+        /**
+         * This API for people
+         * @description A page with search, curl examples, and requests that can be tried. It calls no other server
+         */
         readonly get: operations["docs"];
         readonly put?: never;
         readonly post?: never;
@@ -1336,7 +1375,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** What a problem means, and what to do */
+        /**
+         * What a problem means, and what to do
+         * @description The address of this page is the `type` of the problem
+         */
         readonly get: operations["problemPage"];
         readonly put?: never;
         readonly post?: never;
@@ -21010,7 +21052,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @example epoch-conflict */
+                /**
+                 * @description The `code` of the problem
+                 * @example epoch-conflict
+                 */
                 readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;

