@@ -49,6 +49,7 @@ import { type ObserveRequest, makeRequestContext } from './http/request-context.
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
 import type { LoadShedding } from './http/shed-load.ts';
 import type { Transfers } from './http/transfers.ts';
+import { WEB_APP_PATH, type WebAppOptions, webApp } from './http/web-app.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import type { AdminDeps } from './routes/admin-deps.ts';
@@ -146,6 +147,8 @@ export interface AppDeps extends HealthDeps {
   readonly trustProxy: number;
   /** Origins whose pages may use the API. @default none */
   readonly corsOrigins?: readonly string[];
+  /** The web app; absent = its paths are not found. */
+  readonly webApp?: WebAppOptions | undefined;
   /** The folder `docs` of the package. */
   readonly docsFolder: string;
 }
@@ -260,6 +263,7 @@ export function createApp(deps: AppDeps): App {
     loadShedding: deps.loadShedding,
   });
   app.use(ASSETS_PATH, referenceAssets());
+  if (deps.webApp !== undefined) app.use(WEB_APP_PATH, webApp(deps.webApp));
   app.use(noSuchRoute);
   app.use(makeProblemRenderer({ log: deps.log, modeOf }));
   const classes = makeMessageClasses(app);

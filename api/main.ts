@@ -370,6 +370,17 @@ async function main(): Promise<void> {
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
       docsFolder: path.join(root, 'docs'),
+      webApp:
+        config.webApp === undefined
+          ? undefined
+          : {
+              folder: path.join(root, 'dist', 'web'),
+              config: {
+                control: config.webApp.control,
+                temporalUi: config.temporalUiUrl,
+                namespace: config.temporalNamespace,
+              },
+            },
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),
         temporal: temporalCheck({
