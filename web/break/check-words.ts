@@ -1,10 +1,9 @@
 import type { Verdict } from './check.ts';
 
-/** A verdict in one sentence. */
-export function verdictWords(verdict: Verdict): string {
-  const { sent, inLog, waiting, read } = verdict;
+/** What was counted. */
+export function countWords({ sent, inLog, waiting, read }: Verdict): string {
   const wait = waiting === 0 ? '' : `, ${waiting} ${waiting === 1 ? 'waits' : 'wait'}`;
-  return `${sent} sent by this window · ${inLog} in the log${wait} · ${read} read here · ${wrongWords(verdict)}`;
+  return `${sent} sent by this window · ${inLog} in the log${wait} · ${read} read here`;
 }
 
 /** Only what is wrong, or that nothing is. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ChatConversation, ChatMessage, MessageState } from '../../../client/index.ts';
 import { RunningCheck, type Verdict } from '../../../web/break/check.ts';
-import { verdictWords } from '../../../web/break/check-words.ts';
+import { countWords, wrongWords } from '../../../web/break/check-words.ts';
 
 const CONVERSATION = 'c';
 /** Later than everything that is waited for. */
@@ -332,12 +332,11 @@ describe('a service that keeps its word, restored and not', () => {
   });
 });
 
-test('words say what was counted', () => {
+test('words say what was counted, and what is wrong', () => {
   const counts = { sent: 12, inLog: 12, waiting: 0, read: 24, lost: 0, doubled: 0, disordered: 0, windows: 1 };
-  expect(verdictWords(counts)).toBe(
-    '12 sent by this window · 12 in the log · 24 read here · nothing lost, doubled or out of order',
-  );
-  expect(verdictWords({ ...counts, inLog: 10, waiting: 2, lost: 1 })).toBe(
-    '12 sent by this window · 10 in the log, 2 wait · 24 read here · 1 lost',
-  );
+  expect(countWords(counts)).toBe('12 sent by this window · 12 in the log · 24 read here');
+  expect(wrongWords(counts)).toBe('nothing lost, doubled or out of order');
+  const broken = { ...counts, inLog: 10, waiting: 2, lost: 1, disordered: 3 };
+  expect(countWords(broken)).toBe('12 sent by this window · 10 in the log, 2 wait · 24 read here');
+  expect(wrongWords(broken)).toBe('1 lost, 3 out of order');
 });

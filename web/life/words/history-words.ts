@@ -23,6 +23,15 @@ const DECISIONS = new Map([
   ['retain', 'Local activity: old bodies and other due work were cleared in Postgres'],
 ]);
 
+/** Types of failures with which an update ends undecided (workflows/conversation/messages.ts). */
+const FAILURES = new Map([
+  ['closing', 'the run is ending, and the next run takes it'],
+  ['overloaded', 'the mailbox is full'],
+  ['infra', 'Postgres was away'],
+  ['defect', 'a try would only fail again'],
+  ['malformed', 'the workflow does not understand it'],
+]);
+
 const numberOf = ({ facts }: LifeHistory, name: string): number | undefined => {
   const value = new Map(Object.entries(facts)).get(name);
   return typeof value === 'number' ? value : undefined;
@@ -41,7 +50,7 @@ const say =
 const withMessage =
   (kind: FactKind, text: string, tone: Fact['tone']): Said =>
   (event) => {
-    const more = textOf(event, 'message') ?? textOf(event, 'reason') ?? textOf(event, 'cause');
+    const more = textOf(event, 'reason') ?? textOf(event, 'cause') ?? textOf(event, 'failure');
     return { kind, text: more === undefined ? text : `${text}: ${more}`, tone };
   };
 
@@ -66,19 +75,24 @@ const SENTENCES = new Map<string, Said>([
   ],
   [
     'updateCompleted',
-    ({ name = 'update' }) => ({ kind: 'workflow', text: `The workflow answered the update ${name}: it is decided` }),
+    (event) => {
+      const failure = textOf(event, 'failure');
+      if (failure === undefined) return { kind: 'workflow', text: 'The workflow answered an update: it is decided' };
+      const words = FAILURES.get(failure) ?? failure;
+      return { kind: 'workflow', text: `The workflow gave an update back undecided: ${words}`, tone: 'warning' };
+    },
   ],
   ['updateRejected', withMessage('workflow', 'The workflow refused an update before it was accepted', 'warning')],
   ['updateAdmitted', say('workflow', 'Temporal has an update for the workflow')],
   [
     'localActivity',
     (event) => {
-      const { name = '' } = event;
-      const failed = textOf(event, 'failure') ?? textOf(event, 'message');
+      const { name = '', facts } = event;
+      if (facts.failed === true)
+        return { kind: 'decision', text: `Local activity ${name} failed: Postgres gave no decision`, tone: 'warning' };
       const words = DECISIONS.get(name) ?? `Local activity ${name} ran in the worker`;
-      return failed === undefined
-        ? { kind: 'decision', text: words }
-        : { kind: 'decision', text: `Local activity ${name} failed: ${failed}`, tone: 'warning' };
+      const attempt = numberOf(event, 'attempt') ?? 1;
+      return { kind: 'decision', text: attempt > 1 ? `${words}, at try ${attempt}` : words };
     },
   ],
   ['patch', ({ name = '' }) => ({ kind: 'task', text: `The run noted which version of the code it follows: ${name}` })],
@@ -89,8 +103,8 @@ const SENTENCES = new Map<string, Said>([
   [
     'timerStarted',
     (event) => {
-      const ms = numberOf(event, 'ms') ?? numberOf(event, 'timeoutMs');
-      const summary = textOf(event, 'summary') ?? event.name;
+      const ms = numberOf(event, 'ms');
+      const summary = event.name;
       const length = ms === undefined ? 'A timer' : `Timer ${durationWords(ms)}`;
       return { kind: 'timer', text: `${length} started${summary === undefined ? '' : `: ${summary}`}` };
     },
@@ -115,11 +129,8 @@ const SENTENCES = new Map<string, Said>([
   ],
   ['cancelRequested', say('workflow', 'Somebody asked the workflow to cancel')],
   ['canceled', say('workflow', 'The run was cancelled. The next operation starts a new one', 'warning')],
-  ['activityScheduled', ({ name = '' }) => ({ kind: 'decision', text: `Activity ${name} waits for a worker` })],
-  ['activityStarted', ({ name = '' }) => ({ kind: 'decision', text: `A worker runs the activity ${name}` })],
-  ['activityCompleted', ({ name = '' }) => ({ kind: 'decision', text: `Activity ${name} is done` })],
-  ['activityFailed', withMessage('decision', 'An activity failed', 'warning')],
-  ['activityTimedOut', say('decision', 'An activity took too long', 'warning')],
+  ['searchAttributes', say('workflow', 'The workflow wrote down for operators what can be searched for')],
+  ['marker', say('task', 'The run noted something for itself')],
 ]);
 
 /** The kinds of history events that have a sentence of their own. */

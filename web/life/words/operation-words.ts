@@ -50,10 +50,10 @@ export function operationName(kind: string): string {
 
 /** What became of an operation, and which way it went, in words. */
 export function operationFact(event: LifeOperation): Fact {
-  const { at, operation, kind, path, reason, outcome, seq, epoch, ms } = event;
+  const { at, operation, path, reason, outcome, seq, epoch, ms } = event;
   const details: [string, string][] = [
     ['Operation id', operation],
-    ['Way', path === undefined ? 'none: it was answered before' : path],
+    ['Way', path ?? 'none: it was answered before'],
   ];
   const why = reasonWords(reason);
   if (why !== undefined) details.push(['Why this way', why]);
