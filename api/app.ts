@@ -55,6 +55,7 @@ import type { SeenDevices } from './services/seen-devices.ts';
 import type { AdminDeps } from './routes/admin-deps.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
+import { type LifeStreams, adminLifeRoutes } from './routes/admin-life.ts';
 import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
@@ -106,6 +107,7 @@ export interface AppDeps extends HealthDeps {
   readonly submitter: Submitter;
   readonly jobs: Jobs;
   readonly streams: Streams & Pick<StreamHub, 'countOf'>;
+  readonly life: LifeStreams;
   readonly sendSignal: SendSignal;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
@@ -213,6 +215,7 @@ export function makeRoutes(
     ...healthRoutes(all),
     ...externalSenderRoutes(all),
     ...adminRoutes(all),
+    ...adminLifeRoutes(all),
     ...offBoardingRoutes(all),
     ...adminConsistencyRoutes(all),
     ...supervisorRoutes(all),
