@@ -1,6 +1,7 @@
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/layout.css';
+import './styles/chat.css';
 import { render } from 'preact';
 // Components that read a signal are shown again when it changes.
 import '@preact/signals';

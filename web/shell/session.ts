@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import type { Chat } from '../../client/index.ts';
-import { indexedDbStore, openSharedChat } from '../../client/index.ts';
+import { createHttp, indexedDbStore, openSharedChat, ParleyClient } from '../../client/index.ts';
 import { tsMls } from '../../client/ts-mls/index.ts';
 import type { AppConfig } from '../control/index.ts';
 import { tokenFor } from '../control/index.ts';
@@ -12,6 +12,8 @@ export interface Session {
   readonly device: string;
   readonly chat: Chat;
   readonly config: AppConfig;
+  /** For what the chat has no call for. */
+  readonly api: ParleyClient;
   /** Of the person. It is in memory only. */
   readonly token: () => string | Promise<string>;
   /** With the scope of operators, from the control server; absent: nobody gives one. */
@@ -52,6 +54,7 @@ export async function openSession(
   });
   return {
     ...{ user, device, chat, config, token },
+    api: new ParleyClient(createHttp({ baseUrl: location.origin, token, device, attempts: 2 })),
     ...(control === undefined ? {} : { operatorToken: tokenFor(control, { user, device, operator: true }) }),
   };
 }
