@@ -16,6 +16,7 @@ const ROOMS = {
   local: ['workflows', 'ops', 'process', 'domain'],
   client: [],
   cli: ['client', 'worker', 'local', 'process', 'domain'],
+  web: ['client'],
 };
 const ALL = [...Object.keys(ROOMS), 'tools', 'test'];
 // The same inside the API: routes use services, and services do not know HTTP.
@@ -81,8 +82,8 @@ module.exports = {
       name: 'client-by-its-edge',
       severity: 'error',
       comment:
-        'tools and tests import the entries of the library or client/testing.ts; only the tests of the library look inside',
-      from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
+        'tools, tests and the web app import the entries of the library or client/testing.ts; only the tests of the library look inside',
+      from: { path: '^(tools|test|web)/', pathNot: '^test/(unit|integration)/client/' },
       to: { path: '^client/', pathNot: '^client/(index|testing|ts-mls/index|file-store/index)\\.ts$' },
     },
     {
@@ -117,6 +118,13 @@ module.exports = {
       comment: 'an example imports what an app may import',
       from: { path: '^client/examples/' },
       to: { path: '^client/', pathNot: '^client/(index|ts-mls/index|file-store/index)\\.ts$' },
+    },
+    {
+      name: 'web-with-its-packages',
+      severity: 'error',
+      comment: 'the page has one library for what it shows; what else it loads must have a reason',
+      from: { path: '^web/', pathNot: '^web/vite\\.config\\.ts$' },
+      to: { path: 'node_modules/', pathNot: 'node_modules/(preact|@preact/signals|@preact/signals-core)/' },
     },
     {
       name: 'tools-direction',

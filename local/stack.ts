@@ -143,6 +143,7 @@ export async function startServers(
       // There is no balancer that would have to notice.
       SHUTDOWN_DELAY_MS: env.SHUTDOWN_DELAY_MS ?? '0',
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
+      WEB_APP: env.WEB_APP ?? 'on',
       EXTERNAL_SENDER_KEY: env.EXTERNAL_SENDER_KEY ?? keptSecret(options.dataDir, 'external-sender-key'),
     },
   };

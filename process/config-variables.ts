@@ -321,6 +321,15 @@ export const VARIABLES = {
     originsSchema(),
     'Origins whose web pages may use the API, separated by commas, for example `https://app.example.com`. If unset, none.',
   ),
+  WEB_APP: choice(
+    ['off', 'on'],
+    'off',
+    'The web app at `/app/` of the API (docs/how-to/web-app.md). `npm start` sets on.',
+  ),
+  WEB_APP_CONTROL_URL: url(
+    ['http:'],
+    'URL of the control server of the local stack, from which the web app has its tokens. Only `npm start` sets it.',
+  ),
   CONTINUE_AS_NEW_AFTER: integer(
     0,
     0,
