@@ -137,7 +137,6 @@ export async function startServers(
       PARLEY_SUPERVISED: '1',
       HOST: options.listenHost,
       PORT: String(options.ports.api),
-      WEB_APP: env.WEB_APP ?? 'on',
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),
       // There is no balancer that would have to notice.
