@@ -46,7 +46,7 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
   const [begun, setBegun] = useState<Begun>();
   const [refusal, setRefusal] = useState<string>();
   const [isAsking, setAsking] = useState(false);
-  const { state, isReachable, said } = stack.value;
+  const { state, isReachable } = stack.value;
   const action = state?.action ?? undefined;
   const now = useNow(action !== undefined);
 
@@ -62,11 +62,12 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
       setRefusal(error instanceof ControlRefusedError ? error.message : 'The control server does not answer.');
     }
   };
-  const button = (breakage: Breakage, onClick: () => void): JSX.Element => (
+  const button = (breakage: Breakage, onClick: () => void, more?: string): JSX.Element => (
     <BreakButton
       key={breakage.what}
       breakage={breakage}
       reason={isReachable ? whyNot(breakage, state, conversation) : 'npm start does not answer.'}
+      more={more}
       onClick={onClick}
     />
   );
@@ -85,12 +86,12 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
           title="Only this window: what you write waits here. Other windows go on."
           onClick={() => (isCut.value = !isCut.value)}
         >
-          {isCut.value ? 'Connect this window again' : 'Cut the network of this window'}
+          {isCut.value ? 'Connect this window again' : 'Cut this window’s network'}
         </button>
         {control === undefined ? null : (
           <>
             {button(BACKUP.take, () => void begin(BACKUP.take))}
-            {button(BACKUP.restore, () => setAsking(true))}
+            {button(BACKUP.restore, () => setAsking(true), backupWords(state?.backup ?? null))}
           </>
         )}
       </div>
@@ -98,9 +99,7 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
         <p class="hint">
           The other buttons are there with npm start only: nobody should break a service that others use.
         </p>
-      ) : (
-        <p class="hint">{state === undefined ? '' : backupWords(state.backup)}</p>
-      )}
+      ) : null}
       {refusal === undefined ? null : (
         <p class="notice is-warn" role="alert">
           {refusal}
@@ -128,14 +127,6 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
           onClose={() => setBegun(undefined)}
         />
       )}
-      {control === undefined || said.length === 0 ? null : (
-        <details class="terminal">
-          <summary>What the terminal said</summary>
-          <pre tabIndex={0} aria-label="Lines of the terminal">
-            {said.slice(-12).map(({ text }) => `${text}\n`)}
-          </pre>
-        </details>
-      )}
       {isAsking ? (
         <RestoreDialog
           backup={state?.backup ?? null}
@@ -153,17 +144,19 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
 function BreakButton({
   breakage: { label, does },
   reason,
+  more,
   onClick,
 }: {
   readonly breakage: Breakage;
   readonly reason: string | undefined;
+  readonly more: string | undefined;
   readonly onClick: () => void;
 }): JSX.Element {
   return (
     <button
       type="button"
       class="button is-small"
-      title={reason ?? does}
+      title={reason ?? more ?? does}
       aria-disabled={reason !== undefined}
       onClick={() => {
         if (reason === undefined) onClick();

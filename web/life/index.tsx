@@ -1,11 +1,12 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { followStack, stack } from '../control/index.ts';
+import { followStack, type SaidLine, stack } from '../control/index.ts';
 import { isCut } from '../shell/network.ts';
 import { session } from '../shell/session.ts';
 import type { LifeState } from './model/life-state.ts';
 import { life, observe, pastedToken } from './observation.ts';
 import './life.css';
+import { clockTime } from './view/clock.ts';
 import { LifeHead } from './view/head.tsx';
 import { LogChain } from './view/log-chain.tsx';
 import { NoAccess } from './view/no-access.tsx';
@@ -50,7 +51,7 @@ export function LifePane({
       <Banners life={now} />
       <WaysPicture life={now} parts={stack.value.state?.parts ?? []} isCut={isCut.value} />
       {children}
-      <Record life={now} />
+      <Record life={now} said={stack.value.said} />
     </div>
   );
 }
@@ -108,22 +109,35 @@ function Banners({ life: { troubles, connection } }: { readonly life: LifeState 
 
 const VIEWS = [
   ['facts', 'What happened'],
-  ['log', 'The log and its chain'],
+  ['log', 'Log and chain'],
+  ['terminal', 'Terminal'],
 ] as const;
 
-/** The timeline, or the log. */
-function Record({ life: { facts, entries } }: { readonly life: LifeState }): JSX.Element {
-  const [view, setView] = useState<'facts' | 'log'>('facts');
+/** The timeline, the log, or what the terminal said. */
+function Record({
+  life: { facts, entries },
+  said,
+}: {
+  readonly life: LifeState;
+  readonly said: readonly SaidLine[];
+}): JSX.Element {
+  const [view, setView] = useState<(typeof VIEWS)[number][0]>('facts');
   return (
     <section class="record" aria-label="Record">
       <div class="record-tabs" role="group" aria-label="View">
-        {VIEWS.map(([name, label]) => (
+        {VIEWS.filter(([name]) => name !== 'terminal' || said.length > 0).map(([name, label]) => (
           <button key={name} type="button" aria-pressed={view === name} onClick={() => setView(name)}>
             {label}
           </button>
         ))}
       </div>
-      {view === 'facts' ? <Timeline facts={facts} /> : <LogChain entries={entries} />}
+      {view === 'facts' ? <Timeline facts={facts} /> : null}
+      {view === 'log' ? <LogChain entries={entries} /> : null}
+      {view === 'terminal' ? (
+        <pre class="terminal" tabIndex={0} aria-label="What the terminal said">
+          {said.map(({ at, text }) => `${clockTime(at)}  ${text}\n`)}
+        </pre>
+      ) : null}
     </section>
   );
 }

@@ -22,11 +22,11 @@ export function CheckStrip({ verdict }: { readonly verdict: Verdict | undefined 
         ))}
       </ul>
       <p>
-        {countWords(verdict)} ·{' '}
-        <span role="status" class={isWrong ? 'is-wrong' : 'is-right'}>
-          {wrongWords(verdict)}
-        </span>
+        {countWords(verdict)}
         {windows === 0 ? '' : ` · compared with ${windows === 1 ? 'another window' : `${windows} other windows`}`}
+        <span role="status" class={isWrong ? 'is-wrong' : 'hidden-text'}>
+          {isWrong ? ` · ${wrongWords(verdict)}` : wrongWords(verdict)}
+        </span>
       </p>
     </section>
   );

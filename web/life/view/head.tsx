@@ -6,6 +6,8 @@ import { counted, durationWords, plainWords, sizeWords } from '../words/fact.ts'
 export function LifeHead({ life }: { readonly life: LifeState }): JSX.Element {
   const { head, workflow } = life;
   const figures: [string, string, string?][] = [];
+  const status = statusWords(life);
+  if (status !== undefined) figures.push(['Workflow', status, `Run ${workflow?.runId ?? 'none'}`]);
   if (head !== undefined) {
     const { mailbox, retention } = head;
     const waiting = mailbox.waiting + mailbox.inFlight + mailbox.increments;
@@ -27,7 +29,6 @@ export function LifeHead({ life }: { readonly life: LifeState }): JSX.Element {
     <header class="life-head">
       <div class="row">
         <h2 class="grow">Life of this conversation</h2>
-        <Status life={life} />
         {workflow?.webUi === undefined ? null : (
           <a class="button is-small" href={workflow.webUi} target="_blank" rel="noreferrer">
             Open in Temporal<span class="hidden-text"> (opens a new tab)</span> <span aria-hidden="true">↗</span>
@@ -46,12 +47,12 @@ export function LifeHead({ life }: { readonly life: LifeState }): JSX.Element {
   );
 }
 
-function Status({ life: { workflow, troubles, connection } }: { readonly life: LifeState }): JSX.Element | null {
-  if (connection.kind === 'away') return <span class="life-status is-bad">API does not answer</span>;
-  if (troubles.some(({ part }) => part === 'temporal'))
-    return <span class="life-status is-bad">Temporal does not answer</span>;
-  if (workflow === undefined) return null;
-  if (workflow.status === 'RUNNING') return <span class="life-status is-good">workflow runs</span>;
-  const sleeps = workflow.status === 'COMPLETED' || workflow.status === 'NONE';
-  return <span class="life-status">{sleeps ? 'workflow sleeps' : `workflow ${plainWords(workflow.status)}`}</span>;
+/** What the workflow does, in one word or two. */
+function statusWords({ workflow, troubles, connection }: LifeState): string | undefined {
+  if (connection.kind === 'away') return 'nobody knows: the API is away';
+  if (troubles.some(({ part }) => part === 'temporal')) return 'nobody knows: Temporal is away';
+  if (workflow === undefined) return undefined;
+  const { status, taskAttempt = 1 } = workflow;
+  if (status === 'RUNNING') return taskAttempt > 1 ? `runs, try ${taskAttempt}` : 'runs';
+  return status === 'COMPLETED' || status === 'NONE' ? 'sleeps' : plainWords(status);
 }

@@ -1,6 +1,6 @@
 import type { Part, PartName } from '../../control/index.ts';
 import type { LifeState } from '../model/life-state.ts';
-import { counted, plainWords } from '../words/fact.ts';
+import { plainWords } from '../words/fact.ts';
 
 /** A place that an operation passes. */
 export type StopName = 'client' | 'api' | 'workflow' | 'worker' | 'postgres';
@@ -9,9 +9,7 @@ export type StopName = 'client' | 'api' | 'workflow' | 'worker' | 'postgres';
 export interface Stop {
   readonly name: StopName;
   readonly title: string;
-  /** What it does. */
-  readonly role: string;
-  /** What it is doing now. */
+  /** What it does; or what is the matter with it. */
   readonly now: string;
   readonly tone: 'plain' | 'warning' | 'bad';
 }
@@ -32,40 +30,36 @@ export function stopsOf({ life, parts, isCut }: StopFacts): Record<StopName, Sto
   const api = troubleOf(parts, 'api') ?? (connection.kind === 'away' ? 'does not answer' : undefined);
   const worker = troubleOf(parts, 'worker');
   const postgres = troubleOf(parts, 'postgres') ?? (isAway(life, 'postgres') ? 'does not answer' : undefined);
-  const log = head === undefined ? '' : `${counted(head.lastSeq, 'entry', 'entries')}, epoch ${head.epoch}`;
   return {
     client: {
-      ...{ name: 'client', title: 'Windows', role: 'encrypt and decrypt' },
-      ...(isCut ? broken('network cut') : fine('only they have the keys')),
+      ...{ name: 'client', title: 'Windows' },
+      ...(isCut ? broken('network cut') : fine('hold the keys')),
     },
     api: {
-      ...{ name: 'api', title: 'API', role: 'queues' },
-      ...(api === undefined ? fine(waiting === 0 ? 'nothing waits' : `${waiting} wait`) : broken(api)),
+      ...{ name: 'api', title: 'API' },
+      ...(api === undefined ? fine(waiting === 0 ? 'takes requests' : `${waiting} wait here`) : broken(api)),
     },
-    workflow: { name: 'workflow', title: 'Workflow', role: 'puts in order', ...workflowNow(life, parts, inFlight) },
-    worker: {
-      ...{ name: 'worker', title: 'Worker', role: 'local activity' },
-      ...(worker === undefined ? fine('decides batches') : broken(worker)),
-    },
+    workflow: { name: 'workflow', title: 'Workflow', ...workflowNow(life, parts, inFlight) },
+    worker: { name: 'worker', title: 'Worker', ...(worker === undefined ? fine('runs it') : broken(worker)) },
     postgres: {
-      ...{ name: 'postgres', title: 'Postgres', role: 'one transaction decides' },
-      ...(postgres === undefined ? fine(log) : broken(postgres)),
+      ...{ name: 'postgres', title: 'Postgres' },
+      ...(postgres === undefined ? fine('decides and keeps') : broken(postgres)),
     },
   };
 }
 
 function workflowNow(life: LifeState, parts: readonly Part[], inFlight: number): Pick<Stop, 'now' | 'tone'> {
   const temporal = troubleOf(parts, 'temporal') ?? (isAway(life, 'temporal') ? 'does not answer' : undefined);
-  if (temporal !== undefined) return broken(`Temporal ${temporal}`);
+  if (temporal !== undefined) return broken(temporal);
   const { status, taskAttempt = 1 } = life.workflow ?? {};
-  if (status === undefined) return fine('');
+  if (status === undefined) return fine('puts in order');
   if (status === 'RUNNING') {
     if (taskAttempt > 1) return { now: `try ${taskAttempt} of its step`, tone: 'warning' };
-    return fine(inFlight === 0 ? 'waits for work' : `${inFlight} in its mailbox`);
+    return fine(inFlight === 0 ? 'puts in order' : `${inFlight} in mailbox`);
   }
   if (status === 'TERMINATED' || status === 'FAILED' || status === 'TIMED_OUT')
-    return { now: `${plainWords(status)}; starts again`, tone: 'warning' };
-  return fine('sleeps until needed');
+    return { now: plainWords(status), tone: 'warning' };
+  return fine('sleeps');
 }
 
 const fine = (now: string): Pick<Stop, 'now' | 'tone'> => ({ now, tone: 'plain' });

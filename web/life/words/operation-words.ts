@@ -50,7 +50,7 @@ export function operationName(kind: string): string {
 
 /** What became of an operation, and which way it went, in words. */
 export function operationFact(event: LifeOperation): Fact {
-  const { at, operation, path, reason, outcome, seq, epoch, ms } = event;
+  const { at, operation, path, reason, outcome, epoch, ms } = event;
   const details: [string, string][] = [
     ['Operation id', operation],
     ['Way', path ?? 'none: it was answered before'],
@@ -64,13 +64,13 @@ export function operationFact(event: LifeOperation): Fact {
     key: `operation:${operation}:${at}:${outcome}`,
     at,
     kind: 'operation',
-    ...outcomeWords(event, seq),
+    ...outcomeWords(event),
     details,
   };
 }
 
-function outcomeWords(event: LifeOperation, seq: number | undefined): Pick<Fact, 'text' | 'tone'> {
-  const { kind, path, reason, outcome, ms } = event;
+function outcomeWords(event: LifeOperation): Pick<Fact, 'text' | 'tone'> {
+  const { kind, path, reason, outcome, seq, ms } = event;
   const subject = operationName(kind);
   if (outcome === 'accepted') {
     const place = seq === undefined ? 'accepted' : `accepted as number ${seq} of the log`;
@@ -84,4 +84,12 @@ function outcomeWords(event: LifeOperation, seq: number | undefined): Pick<Fact,
     return { text: `${subject} came again and got its first answer: nothing is doubled`, tone: 'plain' };
   const words = REFUSALS.get(outcome) ?? outcome;
   return { text: `${subject} was refused: ${words}`, tone: PASSING.has(outcome) ? 'warning' : 'bad' };
+}
+
+/** The same in short, for a caption: "A message: number 12 of the log, after 9 ms, by the workflow". */
+export function operationCaption(event: LifeOperation): string {
+  const { kind, path, outcome, seq, ms } = event;
+  if (outcome !== 'accepted') return outcomeWords(event).text;
+  const place = seq === undefined ? 'accepted' : `number ${seq} of the log`;
+  return `${operationName(kind)}: ${place}, after ${durationWords(ms)}, ${path === 'direct' ? 'directly' : 'by the workflow'}`;
 }
