@@ -55,8 +55,9 @@ export function Panes({ model }: { readonly model: ChatModel }): JSX.Element {
       <div class="panes">
         <ChatPane model={model} onShow={show} />
         <aside id="inside" class="life-pane" aria-label="Inside the service" tabIndex={-1}>
-          <LifePane conversation={open} />
-          <BreakPane conversation={open} />
+          <LifePane conversation={open}>
+            <BreakPane conversation={open} />
+          </LifePane>
         </aside>
       </div>
       <nav class="pane-tabs" aria-label="Panes">
