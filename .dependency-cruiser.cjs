@@ -13,7 +13,7 @@ const ROOMS = {
   api: ['push', 'streams', 'dispatch', 'compute', 'mls', 'store', 'process', 'domain'],
   worker: ['push', 'dispatch', 'workflows', 'activities', 'store', 'process', 'domain'],
   ops: ['mls', 'store', 'process', 'domain'],
-  local: ['ops', 'process'],
+  local: ['workflows', 'ops', 'process', 'domain'],
   client: [],
   cli: ['client', 'worker', 'local', 'process', 'domain'],
   web: ['client'],
@@ -139,6 +139,13 @@ module.exports = {
       comment: 'workflow code sees activities as types only',
       from: { path: '^workflows/' },
       to: { path: '^activities/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'local-names-of-workflows',
+      severity: 'error',
+      comment: 'the local stack terminates the workflow of a conversation, and needs no more of it than its id',
+      from: { path: '^local/' },
+      to: { path: '^workflows/', pathNot: '^workflows/conversation/messages\\.ts$' },
     },
     {
       name: 'workflow-code-only-in-the-worker',

@@ -85,6 +85,7 @@ export const VARIABLES = {
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
   TEMPORAL_PORT: text('7233', 'Port of the Temporal server that `npm start` runs.'),
   TEMPORAL_UI_PORT: text('8233', 'Port of the Temporal Web UI that `npm start` runs.'),
+  CONTROL_PORT: text('8092', 'Port of the control server of the web app, which `npm start` runs; 0 = off.'),
   PROMETHEUS_PORT: text('9091', 'Port of Prometheus, which `npm start -- --observe` runs.'),
   GRAFANA_PORT: text('3000', 'Port of Grafana, which `npm start -- --observe` runs.'),
   JWT_SECRET: secret(

@@ -16,6 +16,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
+      // The MLS library asks Node.js 18 for it. No browser comes there.
+      external: ['crypto'],
       input: { index: path.join(root, 'index.html'), 'service-worker': path.join(root, 'service-worker.ts') },
       output: {
         // The service worker keeps its name, so that browsers find the next version of it.

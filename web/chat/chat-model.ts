@@ -6,7 +6,7 @@ import type { Session } from '../shell/session.ts';
 import { openConversation } from '../shell/session.ts';
 import { Coalesced } from './coalesced.ts';
 import type { Notice } from './notices.ts';
-import { logWords, rejoinWords } from './notices.ts';
+import { logWords, memberWords, rejoinWords } from './notices.ts';
 import type { ProblemWords } from './problem-words.ts';
 import { wordsOf, wordsOfText } from './problem-words.ts';
 
@@ -153,7 +153,12 @@ export class ChatModel {
 
   #changed(state: ChatState): void {
     const wasIn = this.#isIn(openConversation.peek());
+    const before = this.state.peek().conversations;
     batch(() => {
+      for (const now of state.conversations) {
+        const known = before.find(({ id }) => id === now.id);
+        if (known !== undefined) for (const words of memberWords(known, now)) this.#note(now.id, words);
+      }
       this.state.value = state;
       if (state.connection === 'online') this.trouble.value = undefined;
       const isIn = this.#isIn(openConversation.peek());

@@ -1,4 +1,4 @@
-import type { LogEvent } from '../../client/index.ts';
+import type { ChatConversation, LogEvent } from '../../client/index.ts';
 
 /** Something that happened in a conversation and is no message. Only this window has it. */
 export interface Notice {
@@ -57,6 +57,24 @@ const REJOIN_REASONS = new Map([
 /** Why this device joined a group by external commit. */
 export function rejoinWords(reason: string): Words {
   return { level: 'info', text: REJOIN_REASONS.get(reason) ?? `This device joined the group again (${reason}).` };
+}
+
+/** Who came and who went between two states of a conversation. */
+export function memberWords(before: ChatConversation, now: ChatConversation): Words[] {
+  if (before.epoch === now.epoch || before.state !== 'joined' || now.state !== 'joined') return [];
+  const [old, present] = [before, now].map(({ members }) => new Set(members.map(({ user }) => user)));
+  const words = (users: readonly string[], what: string): Words[] =>
+    users.map((user) => ({ level: 'info', text: `${user} ${what}` }));
+  return [
+    ...words(
+      [...(present ?? [])].filter((user) => old?.has(user) !== true),
+      'is in the conversation now.',
+    ),
+    ...words(
+      [...(old ?? [])].filter((user) => present?.has(user) !== true),
+      'is not in the conversation any more.',
+    ),
+  ];
 }
 
 function countOf(count: number, one: string, many: string): string {

@@ -84,7 +84,7 @@ function AddForm({ model, conversation }: SectionProps): JSX.Element {
       <div role="status" class="hint">
         {wrong}
         {said.map((one) => (
-          <p key={one} class="break">
+          <p key={one} class="long-text">
             <bdi>{one}</bdi>
           </p>
         ))}
@@ -107,7 +107,7 @@ function Person({ model, conversation, member, own, mayRemove }: PersonProps): J
   return (
     <li class="person">
       <Avatar user={member.user} />
-      <span class="break">
+      <span class="long-text">
         <bdi>{member.user}</bdi>
         {isSelf && <span class="hint"> (you)</span>}
       </span>

@@ -70,7 +70,7 @@ function Agreed({
           const seq = agreed.get(device);
           return (
             <li key={device} class="device">
-              <span class="break">
+              <span class="long-text">
                 <bdi>{user}</bdi> <code class="hint">{shortKey(device)}</code>
               </span>
               <span class="hint">{seq === undefined ? 'nothing yet' : `the same up to entry ${seq}`}</span>

@@ -1,6 +1,6 @@
 /** `14:05`, as the reader's language writes it. */
 export function timeOf(at: number, locale?: string): string {
-  return new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' }).format(at);
+  return new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' }).format(at);
 }
 
 /** Number of the day in the reader's time zone: two moments with the same number are on one day. */

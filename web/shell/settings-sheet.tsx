@@ -111,7 +111,7 @@ function Devices({ model }: { readonly model: ChatModel }): JSX.Element {
       <ul>
         {devices?.map(({ device, seenAt }) => (
           <li key={device} class="device">
-            <span class="break">
+            <span class="long-text">
               <bdi>{device}</bdi>
               <span class="hint">
                 {device === own ? ' (this one)' : ` · last here ${shortDateOf(Date.parse(seenAt), Date.now())}`}
