@@ -6,6 +6,7 @@ export type {
   ManyMembersChanged,
   MemberChanged,
 } from './api/account-stream.ts';
+export type { LiveOptions } from './api/server-sent-events.ts';
 export { AdminClient } from './api/admin-client.ts';
 export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
@@ -41,6 +42,7 @@ export type {
   KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
+  LifeEvent,
   LogPage,
   LogQuery,
   Member,
