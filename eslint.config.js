@@ -79,6 +79,7 @@ export default tseslint.config(
       ],
     },
   },
+  { files: ['client/examples/**'], rules: { 'no-console': 'off' } },
   {
     files: ['domain/**/*.ts', 'workflows/**/*.ts'],
     ignores: ['**/*.test.ts'],
