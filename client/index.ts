@@ -86,12 +86,14 @@ export type {
   ChatMessage,
   ChatState,
   MessageState,
+  NewChatOptions,
+  NewMessageOptions,
   Safety,
 } from './chat/chat.ts';
 export type { ChatOptions } from './chat/open-chat.ts';
 export { openChat } from './chat/open-chat.ts';
 export type { SharedChatOptions } from './tabs/shared-chat.ts';
-export { LeaderGoneError, openSharedChat } from './tabs/shared-chat.ts';
+export { openSharedChat } from './tabs/shared-chat.ts';
 export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';
