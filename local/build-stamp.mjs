@@ -20,8 +20,11 @@ const SETTINGS = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfi
  * @returns {Sources}
  */
 export function readSources(root) {
-  const { include } = JSON.parse(readFileSync(path.join(root, 'tsconfig.json'), 'utf8'));
-  const files = include.flatMap((entry) => sourcesIn(root, entry)).sort();
+  const { include, exclude = [] } = JSON.parse(readFileSync(path.join(root, 'tsconfig.json'), 'utf8'));
+  const files = include
+    .flatMap((entry) => sourcesIn(root, entry))
+    .filter((file) => !exclude.some((one) => file.startsWith(path.normalize(one))))
+    .sort();
   const hash = createHash('sha256').update(commitOf(root));
   for (const file of [...SETTINGS, ...files, ...pageFilesIn(root)]) {
     hash.update(`\0${file}\0`).update(readFileSync(path.join(root, file)));

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBase64 } from '../../client/index.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { createCleanup } from '../../process/cleanup.ts';
-import { packClient } from '../../tools/client-package/pack.ts';
+import { packClient } from '../harness/client-package.ts';
 import { newConversationId } from '../../tools/harness/opaque.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';

@@ -27,7 +27,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     'README.md: npm run demo            # real MLS clients: a group, messages, a commit race, joins, a removal',
     { way: 'test', file: 'test/e2e/demo.test.ts' },
   ],
-  ['client/README.md: npm run client-pack', { way: 'test', file: 'test/edges/browser.test.ts' }],
+  ['client/README.md: npm run client-pack', { way: 'test', file: 'test/unit/client/package.test.ts' }],
   [
     'docs/how-to/migrate.md: npm run rehearse -- --phase 30 --rate 100 --conversations 300',
     { way: 'test', file: 'test/long/rehearsal.test.ts' },
