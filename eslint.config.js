@@ -9,7 +9,18 @@ import { noPlainObjectLookup } from './tools/lint/no-plain-object-lookup.js';
 const nodeBuiltins = [...builtinModules, ...builtinModules.map((name) => `node:${name}`)];
 
 export default tseslint.config(
-  { ignores: ['dist', 'site/**', 'node_modules', '.parley', '.cache', 'test/histories', 'client/api/openapi.ts'] },
+  {
+    ignores: [
+      'dist',
+      'site/**',
+      'node_modules',
+      '.parley',
+      '.cache',
+      'test/histories',
+      'test/fixtures/generated',
+      'client/api/openapi.ts',
+    ],
+  },
   js.configs.recommended,
   security.configs.recommended,
   regexp.configs['flat/recommended'],
