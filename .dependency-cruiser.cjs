@@ -13,9 +13,10 @@ const ROOMS = {
   api: ['push', 'streams', 'dispatch', 'compute', 'mls', 'store', 'process', 'domain'],
   worker: ['push', 'dispatch', 'workflows', 'activities', 'store', 'process', 'domain'],
   ops: ['mls', 'store', 'process', 'domain'],
-  local: ['ops', 'process'],
+  local: ['workflows', 'ops', 'process', 'domain'],
   client: [],
   cli: ['client', 'worker', 'local', 'process', 'domain'],
+  web: ['client'],
 };
 const ALL = [...Object.keys(ROOMS), 'tools', 'test'];
 // The same inside the API: routes use services, and services do not know HTTP.
@@ -81,8 +82,8 @@ module.exports = {
       name: 'client-by-its-edge',
       severity: 'error',
       comment:
-        'tools and tests import the entries of the library or client/testing.ts; only the tests of the library look inside',
-      from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
+        'tools, tests and the web app import the entries of the library or client/testing.ts; only the tests of the library look inside',
+      from: { path: '^(tools|test|web)/', pathNot: '^test/(unit|integration)/client/' },
       to: { path: '^client/', pathNot: '^client/(index|testing|ts-mls/index|file-store/index)\\.ts$' },
     },
     {
@@ -119,6 +120,13 @@ module.exports = {
       to: { path: '^client/', pathNot: '^client/(index|ts-mls/index|file-store/index)\\.ts$' },
     },
     {
+      name: 'web-with-its-packages',
+      severity: 'error',
+      comment: 'the page has one library for what it shows; what else it loads must have a reason',
+      from: { path: '^web/', pathNot: '^web/vite\\.config\\.ts$' },
+      to: { path: 'node_modules/', pathNot: 'node_modules/(preact|@preact/signals|@preact/signals-core)/' },
+    },
+    {
       name: 'tools-direction',
       severity: 'error',
       comment: 'tests may use tools, and tools use no test',
@@ -131,6 +139,13 @@ module.exports = {
       comment: 'workflow code sees activities as types only',
       from: { path: '^workflows/' },
       to: { path: '^activities/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'local-names-of-workflows',
+      severity: 'error',
+      comment: 'the local stack terminates the workflow of a conversation, and needs no more of it than its id',
+      from: { path: '^local/' },
+      to: { path: '^workflows/', pathNot: '^workflows/conversation/messages\\.ts$' },
     },
     {
       name: 'workflow-code-only-in-the-worker',

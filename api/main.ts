@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { AppError } from '../domain/errors.ts';
 import { readBuildInfo } from '../process/build-info.ts';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
@@ -322,6 +323,7 @@ async function main(): Promise<void> {
       autoReport,
       supervisor: supervision.look,
       streams,
+      life: { open: () => Promise.reject(new AppError('unavailable')) },
       sendSignal: makeSendSignal({ pool, metrics }),
       submitIncrement: makeSubmitIncrement({
         pool: shared,
@@ -370,6 +372,17 @@ async function main(): Promise<void> {
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
       docsFolder: path.join(root, 'docs'),
+      webApp:
+        config.webApp === undefined
+          ? undefined
+          : {
+              folder: path.join(root, 'dist', 'web'),
+              config: {
+                control: config.webApp.control,
+                temporalUi: config.temporalUiUrl,
+                namespace: config.temporalNamespace,
+              },
+            },
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),
         temporal: temporalCheck({

@@ -6,6 +6,7 @@ export type {
   ManyMembersChanged,
   MemberChanged,
 } from './api/account-stream.ts';
+export type { LiveOptions } from './api/server-sent-events.ts';
 export { AdminClient } from './api/admin-client.ts';
 export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
@@ -41,6 +42,7 @@ export type {
   KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
+  LifeEvent,
   LogPage,
   LogQuery,
   Member,
@@ -86,12 +88,14 @@ export type {
   ChatMessage,
   ChatState,
   MessageState,
+  NewChatOptions,
+  NewMessageOptions,
   Safety,
 } from './chat/chat.ts';
 export type { ChatOptions } from './chat/open-chat.ts';
 export { openChat } from './chat/open-chat.ts';
 export type { SharedChatOptions } from './tabs/shared-chat.ts';
-export { LeaderGoneError, openSharedChat } from './tabs/shared-chat.ts';
+export { openSharedChat } from './tabs/shared-chat.ts';
 export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';

@@ -23,7 +23,7 @@ export function readSources(root) {
   const { include } = JSON.parse(readFileSync(path.join(root, 'tsconfig.json'), 'utf8'));
   const files = include.flatMap((entry) => sourcesIn(root, entry)).sort();
   const hash = createHash('sha256').update(commitOf(root));
-  for (const file of [...SETTINGS, ...files]) {
+  for (const file of [...SETTINGS, ...files, ...pageFilesIn(root)]) {
     hash.update(`\0${file}\0`).update(readFileSync(path.join(root, file)));
   }
   return { hash: hash.digest('hex'), files };
@@ -39,6 +39,7 @@ export function isBuilt(root, { hash, files }) {
   return (
     built?.hash === hash &&
     built.compiledAt === compiledAt(root) &&
+    (pageFilesIn(root).length === 0 || existsSync(path.join(root, 'dist', 'web', 'index.html'))) &&
     files.every((file) => existsSync(outputOf(root, file)))
   );
 }
@@ -86,6 +87,16 @@ function readStamp(root) {
   } catch {
     return undefined;
   }
+}
+
+/** What the page of the web app is built from, beside the client library. The compiler makes nothing of it. */
+function pageFilesIn(root) {
+  const folder = path.join(root, 'web');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+    .sort();
 }
 
 /** Tests are not compiled: they run as they are. */

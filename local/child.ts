@@ -71,6 +71,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     async stop(signal, graceMs) {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill(signal);
+      // A process that is stopped (SIGSTOP) acts on no other signal before it goes on.
+      child.kill('SIGCONT');
       const kill = setTimeout(() => child.kill('SIGKILL'), graceMs);
       await exited;
       clearTimeout(kill);

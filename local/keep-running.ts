@@ -25,6 +25,13 @@ export type KeepRunningOptions = {
   details: (exit: Exit) => string;
   /** Prints one line for the user. */
   say: (line: string) => void;
+  /** Called at each end that nobody has asked this function's `stop` for. */
+  onEnd?: () => void;
+  /**
+   * Whether somebody ended it on purpose, asked once for each end. What a person asked for is no failure: the next start comes after the
+   * shortest pause.
+   */
+  wasExpected?: () => boolean;
 };
 
 /**
@@ -32,7 +39,7 @@ export type KeepRunningOptions = {
  * were without a long run between them.
  */
 export function keepRunning(options: KeepRunningOptions): { stop: () => Promise<void> } {
-  const { name, first, start, details, say } = options;
+  const { name, first, start, details, say, onEnd, wasExpected = () => false } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const isStopping = (): boolean => signal.aborted;
@@ -47,9 +54,12 @@ export function keepRunning(options: KeepRunningOptions): { stop: () => Promise<
         const startedAt = Date.now();
         const exit = await current.exited;
         if (isStopping()) return;
-        if (Date.now() - startedAt > backOff.forgetAfterMs) [pauseMs, times] = [backOff.firstMs, 0];
-        times += 1;
-        say(`${name}: ended unexpectedly (${describeExit(exit)})${again(times, pauseMs)}${details(exit)}`);
+        onEnd?.();
+        const isExpected = wasExpected();
+        if (isExpected || Date.now() - startedAt > backOff.forgetAfterMs) [pauseMs, times] = [backOff.firstMs, 0];
+        times += Number(!isExpected);
+        const what = isExpected ? 'ended as the web app asked' : 'ended unexpectedly';
+        say(`${name}: ${what} (${describeExit(exit)})${again(times, pauseMs)}${details(exit)}`);
       }
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (isStopping()) return;
@@ -79,5 +89,5 @@ export function keepRunning(options: KeepRunningOptions): { stop: () => Promise<
 }
 
 function again(times: number, pauseMs: number): string {
-  return `${times === 1 ? '' : `, ${times} times in a row`}; restarting in ${pauseMs / 1000} s.`;
+  return `${times <= 1 ? '' : `, ${times} times in a row`}; restarting in ${pauseMs / 1000} s.`;
 }

@@ -42,6 +42,8 @@ export type StackPorts = {
   postgres: number;
   temporal: number;
   temporalUi: number;
+  /** 0 = off. */
+  control: number;
   prometheus: number;
   grafana: number;
 };
@@ -62,6 +64,7 @@ export const PORTS: Readonly<Record<keyof StackPorts, Port>> = {
   sdkMetrics: { variable: 'SDK_METRICS_PORT', standard: 9464, user: "the worker's Temporal metrics", least: 0 },
   postgres: { variable: 'POSTGRES_PORT', standard: 5433, user: 'PostgreSQL' },
   temporal: { variable: 'TEMPORAL_PORT', standard: 7233, user: 'Temporal' },
+  control: { variable: 'CONTROL_PORT', standard: 8092, user: 'the control server of the web app', least: 0 },
   prometheus: { variable: 'PROMETHEUS_PORT', standard: 9091, user: 'Prometheus' },
   grafana: { variable: 'GRAFANA_PORT', standard: 3000, user: 'Grafana' },
 };

@@ -3,6 +3,7 @@ import type { Cleanup } from '../process/cleanup.ts';
 import { describeExit, startChild } from './child.ts';
 import { keepRunning, type Running } from './keep-running.ts';
 import type { StackOptions } from './options.ts';
+import type { PartStates } from './part-states.ts';
 import { freePort, loopback } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { probeApi, probeWorker, type Probe } from './probes.ts';
@@ -19,7 +20,9 @@ export type PartContext = {
   env: NodeJS.ProcessEnv;
   say: (line: string) => void;
   cleanup: Cleanup;
-  /** Aborted when the stack is stopped during its start. */
+  /** What others are told of the parts. */
+  states: PartStates;
+  /** Aborted when the stack is stopped, also during its start. */
   signal: AbortSignal;
 };
 
@@ -155,7 +158,7 @@ type StartedPart = {
 };
 
 async function startPart(
-  { options, scripts, env, say, signal }: PartContext,
+  { options, scripts, env, say, states, signal }: PartContext,
   { name, part, url, probe, stopGraceMs }: ProgramPart,
 ): Promise<StartedPart> {
   say(`${name}: starting (${url})`);
@@ -169,11 +172,15 @@ async function startPart(
     stopGraceMs,
     say,
     signal,
+    onReady: () => states.set(part, 'running'),
+    onEnd: () => states.set(part, 'down'),
+    wasExpected: () => states.wasExpected(part),
   });
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     say(`${name}: stopping`);
     await program.stop();
+    states.set(part, 'down');
   };
   return { name, stop: () => (stopping ??= stop()) };
 }
@@ -184,22 +191,26 @@ async function startPart(
  * @param first absent = it did not start
  */
 export function keepServer(
-  { options, cleanup, say }: PartContext,
+  { options, cleanup, states, say }: PartContext,
   name: string,
   part: Exclude<PartName, 'api' | 'worker' | 'migrate'>,
   first: Running | undefined,
   start: (signal: AbortSignal) => Promise<Running>,
 ): void {
+  if (first !== undefined) states.set(part, 'running');
   const kept = keepRunning({
     name,
     first,
     start: async (signal) => {
       const server = await start(signal);
+      states.set(part, 'running');
       say(`${name}: ready again`);
       return server;
     },
     details: () => ` Its log: ${partFiles(options, part).logFile}`,
     say,
+    onEnd: () => states.set(part, 'down'),
+    wasExpected: () => states.wasExpected(part),
   });
   cleanup.add(name, async () => {
     say(`${name}: stopping`);

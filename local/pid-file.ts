@@ -31,6 +31,8 @@ export async function stopLeftover(file: string, signal: NodeJS.Signals, graceMs
   const pid = livePid(file);
   if (pid !== undefined) {
     signalProcess(pid, signal);
+    // A process that is stopped (SIGSTOP) acts on no other signal before it goes on.
+    signalProcess(pid, 'SIGCONT');
     if (!(await hasEnded(file, graceMs))) {
       signalProcess(pid, 'SIGKILL');
       await hasEnded(file, 5_000);

@@ -95,6 +95,7 @@ function usedPorts({ ports, databaseUrl, temporalAddress, observe }: StackOption
     'admin',
     ...(ports.sdkMetrics === 0 ? [] : (['sdkMetrics'] as const)),
     ...(databaseUrl === undefined ? (['postgres'] as const) : []),
+    ...(ports.control === 0 ? [] : (['control'] as const)),
     ...(observe ? (['prometheus', 'grafana'] as const) : []),
   ];
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeExit, startChild, type Child } from './child.ts';
-import { keepRunning } from './keep-running.ts';
+import { keepRunning, type KeepRunningOptions } from './keep-running.ts';
 import type { Probe } from './probes.ts';
 
 export type ProgramOptions = {
@@ -18,7 +18,9 @@ export type ProgramOptions = {
   say: (line: string) => void;
   /** Ends the wait for readiness. */
   signal: AbortSignal;
-};
+  /** Called each time it is ready, or runs and waits for another part. */
+  onReady: () => void;
+} & Pick<KeepRunningOptions, 'onEnd' | 'wasExpected'>;
 
 export type Program = { stop: () => Promise<void> };
 
@@ -30,7 +32,7 @@ const patienceMs = 3_000;
  * ends unexpectedly.
  */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
-  const { name, say, signal, stopGraceMs } = options;
+  const { name, say, signal, stopGraceMs, onEnd, wasExpected } = options;
   const child = await startOnce(options);
   let state: Probe;
   try {
@@ -45,6 +47,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     return { exited: one.exited, stop: () => one.stop('SIGTERM', stopGraceMs) };
   };
   const stopped = new AbortController();
+  options.onReady();
   if (state === 'waits') {
     say(`${name}: waits for Temporal`);
     void sayWhenReady(child, options, stopped.signal, 'ready');
@@ -61,6 +64,8 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     details: ({ signal: kill }) =>
       kill === 'SIGKILL' ? ` Its log: ${options.logFile}` : ` The last lines of its log:\n${latest.tail()}`,
     say,
+    ...(onEnd === undefined ? {} : { onEnd }),
+    ...(wasExpected === undefined ? {} : { wasExpected }),
   });
   return {
     stop: () => {
@@ -84,9 +89,13 @@ function startOnce({ script, env, logFile, pidFile }: ProgramOptions): Promise<C
 
 /** One line when it is ready, and one when it is late. If it ends before, whoever restarts it says so. */
 async function sayWhenReady(child: Child, options: ProgramOptions, signal: AbortSignal, ready: string): Promise<void> {
-  const { name, say } = options;
+  const { name, say, onReady } = options;
   try {
-    while ((await untilReady(child, options, signal)) === 'waits') await sleep(patienceMs);
+    while ((await untilReady(child, options, signal)) === 'waits') {
+      onReady();
+      await sleep(patienceMs);
+    }
+    onReady();
     say(`${name}: ${ready}`);
   } catch (error) {
     if (child.running() && !signal.aborted) say(String(error));

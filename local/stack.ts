@@ -3,7 +3,10 @@ import { ConfigurationError } from '../process/configuration-error.ts';
 import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { keptSecret, developmentSecret } from './development-token.ts';
-import { migrate, startDatabase, startPrograms, startTemporalServer, type PartContext } from './parts.ts';
+import { startControl } from './control/start.ts';
+import { makeTerminal, type Terminal } from './control/terminal.ts';
+import { makePartStates } from './part-states.ts';
+import { startDatabase, startPrograms, startTemporalServer, type PartContext } from './parts.ts';
 import { startObservers } from './observers.ts';
 import type { StackOptions } from './options.ts';
 import type { RunningStack } from './service-url.ts';
@@ -56,7 +59,11 @@ export function runningStack({ options, databaseUrl }: Stack): RunningStack {
 export function superviseStack(input: StackInput): Supervisor {
   const cleanup = createCleanup();
   const abort = new AbortController();
-  const started = start({ ...input, cleanup, signal: abort.signal });
+  const terminal = makeTerminal(input.say);
+  const started = start(
+    { ...input, say: terminal.say, states: makePartStates(), cleanup, signal: abort.signal },
+    terminal,
+  );
   // The caller awaits `started`. After a stop during the start nobody awaits it, so its rejection must count as
   // handled.
   started.catch(() => undefined);
@@ -71,10 +78,9 @@ export function superviseStack(input: StackInput): Supervisor {
   };
 }
 
-async function start(context: PartContext): Promise<Stack> {
+async function start(context: PartContext, terminal: Terminal): Promise<Stack> {
   const { stack, children } = await startServers(context);
-  await migrate(children);
-  await startPrograms(children);
+  await startPrograms(await startControl(children, stack, terminal));
   if (stack.options.observe) await startObservers({ ...context, options: stack.options }, stack.temporalMetricsPort);
   return stack;
 }
@@ -96,8 +102,10 @@ export async function startServers(
   for (const line of settled.moved) given.say(line);
   const options = { ...given.options, ports: settled.ports };
   const context = { ...rest, options };
-  const { signal, env } = context;
+  const { signal, env, states } = context;
   signal.throwIfAborted();
+  if (options.databaseUrl !== undefined) states.set('postgres', 'external');
+  if (options.temporalAddress !== undefined) states.set('temporal', 'external');
   const secret = developmentSecret(options);
   // Both, also when one fails: what has started must be known to the cleanup.
   const [database, server] = await Promise.allSettled([
@@ -134,6 +142,7 @@ export async function startServers(
       // There is no balancer that would have to notice.
       SHUTDOWN_DELAY_MS: env.SHUTDOWN_DELAY_MS ?? '0',
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
+      WEB_APP: env.WEB_APP ?? 'on',
       EXTERNAL_SENDER_KEY: env.EXTERNAL_SENDER_KEY ?? keptSecret(options.dataDir, 'external-sender-key'),
     },
   };

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { LOOPBACK } from '../process/listen.ts';
 import { signToken } from './development-token.ts';
 import type { Stack } from './stack.ts';
 
@@ -16,6 +17,7 @@ export async function summary({ options, secret, uiUrl, temporalAddress }: Stack
     '',
     'Parley is ready.',
     '',
+    `  Web app           ${webApp(options)}`,
     `  API               ${api}/v1`,
     `  Documentation     ${api}/docs${token === undefined ? '' : `#token=${token}`}`,
     `  Temporal Web UI   ${uiUrl ?? `see the Temporal server at ${temporalAddress}`}`,
@@ -36,6 +38,11 @@ export async function summary({ options, secret, uiUrl, temporalAddress }: Stack
     );
   }
   return [...lines, '', 'Ctrl-C stops everything.', ''].join('\n');
+}
+
+/** `localhost` is the name that people type: a browser keeps its data by the name. */
+function webApp({ host, ports }: Stack['options']): string {
+  return `http://${host === LOOPBACK ? 'localhost' : host}:${ports.api}/app/`;
 }
 
 /**

@@ -85,6 +85,7 @@ export const VARIABLES = {
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
   TEMPORAL_PORT: text('7233', 'Port of the Temporal server that `npm start` runs.'),
   TEMPORAL_UI_PORT: text('8233', 'Port of the Temporal Web UI that `npm start` runs.'),
+  CONTROL_PORT: text('8092', 'Port of the control server of the web app, which `npm start` runs; 0 = off.'),
   PROMETHEUS_PORT: text('9091', 'Port of Prometheus, which `npm start -- --observe` runs.'),
   GRAFANA_PORT: text('3000', 'Port of Grafana, which `npm start -- --observe` runs.'),
   JWT_SECRET: secret(
@@ -319,6 +320,15 @@ export const VARIABLES = {
   CORS_ORIGINS: optional(
     originsSchema(),
     'Origins whose web pages may use the API, separated by commas, for example `https://app.example.com`. If unset, none.',
+  ),
+  WEB_APP: choice(
+    ['off', 'on'],
+    'off',
+    'The web app at `/app/` of the API (docs/how-to/web-app.md). `npm start` sets on.',
+  ),
+  WEB_APP_CONTROL_URL: url(
+    ['http:'],
+    'URL of the control server of the local stack, from which the web app has its tokens. Only `npm start` sets it.',
   ),
   CONTINUE_AS_NEW_AFTER: integer(
     0,

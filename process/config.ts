@@ -107,6 +107,8 @@ export interface Config {
   readonly trustProxy: number;
   /** Origins whose pages may use the API. */
   readonly corsOrigins: readonly string[];
+  /** The web app at `/app/`; absent = there is none. `control` = the control server of the local stack. */
+  readonly webApp: { readonly control: string | undefined } | undefined;
   /** Between the end of the readiness and the drain. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -250,6 +252,7 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
     maxHeaderBytes: values.MAX_HEADER_BYTES,
     trustProxy: values.TRUST_PROXY,
     corsOrigins: values.CORS_ORIGINS ?? [],
+    webApp: values.WEB_APP === 'on' ? { control: values.WEB_APP_CONTROL_URL?.replace(/\/$/, '') } : undefined,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     build: values.PARLEY_BUILD,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,

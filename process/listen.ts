@@ -71,6 +71,12 @@ function reasonOf(
   return `Cannot listen on ${hostAndPort(address, port)} (HOST, ${variable}): ${code ?? 'unknown error'}.`;
 }
 
+/** Whether only programs on this machine reach a server that listens there. @param host value of `HOST` */
+export async function isLoopback(host: string): Promise<boolean> {
+  const address = await listenAddress(host);
+  return address === '::1' || address.startsWith('127.');
+}
+
 /** As in URLs: IPv6 addresses stand in brackets. */
 export function hostAndPort(address: string, port: number): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;

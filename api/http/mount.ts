@@ -59,7 +59,7 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
   };
   const chain: (RequestHandler | undefined)[] = [
     makeMatched(route.path),
-    access === 'public' ? undefined : route.isStream === true ? deps.streamAuthenticated : authenticated,
+    access === 'public' ? undefined : takesTickets(route) ? deps.streamAuthenticated : authenticated,
     access === 'operator' ? operatorsOnly : undefined,
     loadShedding === undefined ? undefined : makeShedLoad(route, loadShedding),
     limits.of(route),
@@ -73,6 +73,11 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
     makeHandle(route, runOnce),
   ];
   mounted[route.method](...chain.filter((handler) => handler !== undefined));
+}
+
+/** A ticket carries no rights of an operator. */
+function takesTickets({ isStream, access }: Route): boolean {
+  return isStream === true && access !== 'operator';
 }
 
 /** Notes the path template of the route. Logs and metrics contain the template instead of the path. */

@@ -1,7 +1,10 @@
 import type { Http } from './http.ts';
+import type { LiveOptions } from './server-sent-events.ts';
+import { dataOf, liveEvents } from './server-sent-events.ts';
 import type {
   AuditPage,
   AuditQuery,
+  LifeEvent,
   ObservedConversationPage,
   ObservedConversationQuery,
   ObservedRun,
@@ -36,6 +39,17 @@ export class AdminClient {
 
   async restart(id: string, reason?: string): Promise<void> {
     await this.#http.json('POST', pathOf(id, '/restart'), { body: reason === undefined ? {} : { reason } });
+  }
+
+  /**
+   * The life of a conversation: what its workflow does, which way each operation takes, and its log without content. It connects again as
+   * often as needed; each connection tells the newest facts again.
+   * @throws ProblemError if a retry cannot succeed
+   */
+  async *life(id: string, options: LiveOptions = {}): AsyncGenerator<LifeEvent, void, void> {
+    for await (const message of liveEvents(this.#http, pathOf(id, '/life'), () => ({}), options)) {
+      if (message.event !== undefined) yield dataOf(message) as LifeEvent;
+    }
   }
 
   audit(query: AuditQuery = {}): Promise<AuditPage> {

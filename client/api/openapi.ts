@@ -1248,6 +1248,30 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/conversations/{id}/life": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Follow the life of a conversation
+         * @description Server-sent events with facts: the conversation and what waits (`head`), its log without bytes (`entry`), operations and the way that each took (`operation`), the run of its workflow (`workflow`) and its history (`history`), and what the supervisor does (`supervisor`). Never ciphertext, payloads, tokens or secrets. `docs/explanation/life.md` explains it.
+         *
+         *     The newest facts come at once, then each new one. Events have no ids: a new stream tells the newest facts again. `trouble` {part}: Temporal or Postgres does not answer, and the stream goes on without its facts until `recovered` {part}. `log-restarted`: the database was restored, and the newest entries come again.
+         *
+         *     These events end the stream. `slow-consumer`: your client read nothing for some seconds, or too slowly. `reconnect`: the token expires, or the server stops. Comments are heartbeats. A process has at most 50 such streams, and 10 of one operator: more are answered 429.
+         */
+        readonly get: operations["adminFollowLife"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/users/{user}/off-boarding": {
         readonly parameters: {
             readonly query?: never;
@@ -2380,6 +2404,382 @@ export interface components {
             readonly event: "slow-consumer";
             /** @description What the event carries: JSON in one `data:` line */
             readonly data: Record<string, never>;
+        };
+        /** @description One event: lines `event:` and `data:` (JSON), then an empty line */
+        readonly LifeStreamEvent: components["schemas"]["LifeFactEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+        /** @description A fact. Without an id: a new stream tells the newest ones again */
+        readonly LifeFactEvent: {
+            /**
+             * @description The `type` of the fact
+             * @enum {string}
+             */
+            readonly event: "head" | "entry" | "operation" | "workflow" | "history" | "supervisor" | "trouble" | "recovered" | "log-restarted";
+            readonly data: components["schemas"]["LifeEvent"];
+        };
+        /** @description A fact about the life of a conversation. Never ciphertext, payloads or secrets */
+        readonly LifeEvent: components["schemas"]["LifeHead"] | components["schemas"]["LifeEntry"] | components["schemas"]["LifeOperation"] | components["schemas"]["LifeWorkflow"] | components["schemas"]["LifeHistory"] | components["schemas"]["LifeSupervisor"] | components["schemas"]["LifeTrouble"] | components["schemas"]["LifeRecovered"] | components["schemas"]["LifeLogRestarted"];
+        /**
+         * @description The conversation as it is now: the first event, and again when something of it changes
+         * @example {
+         *       "type": "head",
+         *       "at": 1769860800000,
+         *       "state": "active",
+         *       "protocol": "mls",
+         *       "epoch": 3,
+         *       "lastSeq": 7,
+         *       "oldestSeq": 1,
+         *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w=",
+         *       "members": 2,
+         *       "mailbox": {
+         *         "waiting": 0,
+         *         "inFlight": 1,
+         *         "staged": 1,
+         *         "increments": 0
+         *       },
+         *       "path": {
+         *         "mode": "auto",
+         *         "now": "workflow"
+         *       }
+         *     }
+         */
+        readonly LifeHead: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "head";
+            /** @description When it was so; milliseconds since 1970 */
+            readonly at: number;
+            /**
+             * @description What the conversation is
+             * @enum {string}
+             */
+            readonly state: "active" | "reset-open" | "superseded" | "deleted";
+            /**
+             * @description `mls`: the service reads the framing of MLS messages and checks it. `opaque`: bytes of any protocol
+             * @enum {string}
+             */
+            readonly protocol: "mls" | "opaque";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /** @description Position of the last entry of the log; 0 = there is none */
+            readonly lastSeq: number;
+            /** @description Retention deleted the entries before this one */
+            readonly oldestSeq: number;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+            /** @description Number of members */
+            readonly members: number;
+            /** @description What waits */
+            readonly mailbox: {
+                /** @description Operations that wait in the queue of the process that answers */
+                readonly waiting: number;
+                /** @description Operations that it has handed over, and that are not decided */
+                readonly inFlight: number;
+                /** @description Operations of all processes whose bytes wait for a decision; counted up to 1000 */
+                readonly staged: number;
+                /** @description Increments that were answered and are not counted yet; counted up to 1000 */
+                readonly increments: number;
+            };
+            /** @description Which way operations take */
+            readonly path: {
+                /**
+                 * @description The setting for this conversation
+                 * @enum {string}
+                 */
+                readonly mode: "auto" | "workflow" | "direct";
+                /**
+                 * @description Which way the next operation takes in the process that answers, if nothing waits before it
+                 * @enum {string}
+                 */
+                readonly now: "workflow" | "direct";
+                /** @description Why `auto` takes the direct path for all operations now: `breaker` (Temporal does not answer) or `wedged` (this workflow does not answer) */
+                readonly reason?: string;
+            };
+            /** @description Absent: bodies are kept for ever */
+            readonly retention?: {
+                /** @description Bodies of messages are kept for so many days */
+                readonly days: number;
+                /** @description Commits that a device still needs: so many days */
+                readonly commitDays?: number;
+            };
+            /** @description Next timer of the conversation; milliseconds since 1970 */
+            readonly dueAt?: number;
+            /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+            readonly incarnation?: string;
+        };
+        /**
+         * @description An entry of the log, without its bytes: the newest 50 at once, then each new one. Again when its body is deleted. When very many come at once, some are left out: `seq` has a gap then
+         * @example {
+         *       "type": "entry",
+         *       "at": 1769860800000,
+         *       "seq": 7,
+         *       "kind": "application",
+         *       "epoch": 3,
+         *       "bytes": 312,
+         *       "sha256": "3338be694f50c5f338814986cdf0686453a888b84f424d792af4b9202398f392",
+         *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
+         *     }
+         */
+        readonly LifeEntry: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "entry";
+            /** @description When it was accepted; milliseconds since 1970 */
+            readonly at: number;
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /**
+             * @description What the entry is
+             * @enum {string}
+             */
+            readonly kind: "application" | "commit" | "proposal";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /** @description Size of the body. Absent: the body is gone */
+            readonly bytes?: number;
+            /** @description sha256 over the decoded bytes, as lower-case hex */
+            readonly sha256: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+            /**
+             * @description `deleted`: the sender or an admin deleted the body. `expired`: retention did
+             * @enum {string}
+             */
+            readonly deleted?: "deleted" | "expired";
+            /**
+             * @description Only where the log has it: not of application messages of `mls` conversations
+             * @example did:example:alice
+             */
+            readonly sender?: string;
+        };
+        /**
+         * @description An operation that a request brought to the process that answers. Those of other processes show in `entry` and `history` only
+         * @example {
+         *       "type": "operation",
+         *       "at": 1769860800000,
+         *       "operation": "hello-1",
+         *       "kind": "message",
+         *       "path": "workflow",
+         *       "reason": "auto",
+         *       "outcome": "accepted",
+         *       "seq": 7,
+         *       "epoch": 3,
+         *       "ms": 9
+         *     }
+         */
+        readonly LifeOperation: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "operation";
+            /** @description When it was answered; milliseconds since 1970 */
+            readonly at: number;
+            /**
+             * @description Id that its sender gave the operation, or that the service made for it
+             * @example example-1
+             */
+            readonly operation: string;
+            /**
+             * @description What was asked
+             * @enum {string}
+             */
+            readonly kind: "message" | "commit" | "group-info" | "leave" | "join-request" | "read" | "increment" | "role" | "policy" | "bar" | "report" | "reset" | "delete";
+            /**
+             * @description Which way it took. Absent: it was answered before it was handed to one
+             * @enum {string}
+             */
+            readonly path?: "workflow" | "direct";
+            /** @description Why this way. `setting`: an operator chose it. `auto`: Temporal answers in good time. `budget`, `wait`, `breaker`, `wedged`, `time-out`, `failed`: why `auto` left the workflow (docs/explanation/execution-paths.md). `not-a-member`: it is refused without the workflow. `again`: an earlier try may have decided it */
+            readonly reason?: string;
+            /** @description `accepted`, `duplicate` (it was decided before), or the code of the problem */
+            readonly outcome: string;
+            /** @description The entry that it became */
+            readonly seq?: number;
+            /** @description The epoch that it led to, or that its entry has */
+            readonly epoch?: number;
+            /** @description From its arrival to its answer, milliseconds */
+            readonly ms: number;
+        };
+        /**
+         * @description The newest run of the workflow: at once, and again when something of it changes
+         * @example {
+         *       "type": "workflow",
+         *       "at": 1769860800000,
+         *       "workflowId": "conversation/q83vEjRWeJASNFZ4kBI0Vg",
+         *       "status": "RUNNING",
+         *       "runId": "0197f0a8-4a7c-7d3e-9d52-0c1f4b6a7e10",
+         *       "historyLength": 34,
+         *       "historyBytes": 9120,
+         *       "startedAt": 1769860800000
+         *     }
+         */
+        readonly LifeWorkflow: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "workflow";
+            /** @description When it was so; milliseconds since 1970 */
+            readonly at: number;
+            /** @description Id of the workflow */
+            readonly workflowId: string;
+            /** @description As Temporal names it: `RUNNING`, `COMPLETED`, `TERMINATED`, `CONTINUED_AS_NEW` and so on. `NONE`: there is no run, or Temporal has forgotten it */
+            readonly status: string;
+            /** @description Id of the newest run */
+            readonly runId?: string;
+            /** @description Events of its history */
+            readonly historyLength?: number;
+            /** @description Size of its history, bytes */
+            readonly historyBytes?: number;
+            /** @description When the run began; milliseconds since 1970 */
+            readonly startedAt?: number;
+            /** @description When the run ended; milliseconds since 1970 */
+            readonly closedAt?: number;
+            /** @description The run that continued as this one */
+            readonly continuedFrom?: string;
+            /** @description The workflow task that is tried now. Above 1: its tries failed or timed out */
+            readonly taskAttempt?: number;
+            /**
+             * Format: uri
+             * @description Page of the run in the Temporal Web UI
+             */
+            readonly webUi?: string;
+        };
+        /**
+         * @description An event of the history of the run: the newest 50 at once, then each new one. When very many come at once, some are left out: `eventId` has a gap then
+         * @example {
+         *       "type": "history",
+         *       "at": 1769860800000,
+         *       "runId": "0197f0a8-4a7c-7d3e-9d52-0c1f4b6a7e10",
+         *       "eventId": 31,
+         *       "kind": "updateAccepted",
+         *       "name": "sendMessages",
+         *       "facts": {
+         *         "updateId": "5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11",
+         *         "operations": 3
+         *       }
+         *     }
+         */
+        readonly LifeHistory: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "history";
+            /** @description When Temporal wrote it; milliseconds since 1970 */
+            readonly at: number;
+            /** @description Its run */
+            readonly runId: string;
+            /** @description Its number in the history of the run */
+            readonly eventId: number;
+            /** @description What the event is: `started`, `updateAccepted`, `updateCompleted`, `localActivity`, `patch`, `signal`, `timerStarted`, `timerFired`, `timerCanceled`, `workflowTaskScheduled`, `workflowTaskStarted`, `workflowTaskCompleted`, `workflowTaskFailed`, `workflowTaskTimedOut`, `continuedAsNew`, `completed`, `failed`, `terminated`, `canceled` and so on; what Temporal adds later has the name that it has there */
+            readonly kind: string;
+            /** @description Name of the update, signal, activity or patch */
+            readonly name?: string;
+            /** @description A few plain facts; which ones depends on `kind`. Never what a payload carries */
+            readonly facts: {
+                readonly [key: string]: string | number | boolean;
+            };
+        };
+        /**
+         * @description What the supervisor did with this conversation, and the signs of trouble that it looks at: the newest 20 at once, then each new one
+         * @example {
+         *       "type": "supervisor",
+         *       "at": 1769860800000,
+         *       "action": "restart",
+         *       "reason": "wedged"
+         *     }
+         */
+        readonly LifeSupervisor: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "supervisor";
+            /** @description When it was; milliseconds since 1970 */
+            readonly at: number;
+            /** @description What the supervisor did: `restart`, `report`, `give-up` and so on. `sees` = it did nothing yet: a process saw a sign of trouble */
+            readonly action: string;
+            /** @description Why: the sign of trouble */
+            readonly reason: string;
+            /** @description What became of it, as far as that is known */
+            readonly outcome?: string;
+        };
+        /**
+         * @description A part does not answer. The stream goes on with what the others tell
+         * @example {
+         *       "type": "trouble",
+         *       "at": 1769860800000,
+         *       "part": "temporal",
+         *       "code": "unavailable"
+         *     }
+         */
+        readonly LifeTrouble: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "trouble";
+            /** @description When it was noticed; milliseconds since 1970 */
+            readonly at: number;
+            /**
+             * @description `temporal`: source of `workflow` and `history`. `postgres`: source of the others
+             * @enum {string}
+             */
+            readonly part: "temporal" | "postgres";
+            /**
+             * @description Code of the problem
+             * @enum {string}
+             */
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+        };
+        /**
+         * @description The part answers again. What happened meanwhile follows
+         * @example {
+         *       "type": "recovered",
+         *       "at": 1769860800000,
+         *       "part": "temporal"
+         *     }
+         */
+        readonly LifeRecovered: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "recovered";
+            /** @description When it was noticed; milliseconds since 1970 */
+            readonly at: number;
+            /**
+             * @description `temporal`: source of `workflow` and `history`. `postgres`: source of the others
+             * @enum {string}
+             */
+            readonly part: "temporal" | "postgres";
+        };
+        /**
+         * @description The database was restored, and the log does not go on from the entries that were told: its newest entries follow. Other than on streams of the log, this does not end the stream
+         * @example {
+         *       "type": "log-restarted",
+         *       "at": 1769860800000,
+         *       "lastSeq": 5,
+         *       "oldestSeq": 1
+         *     }
+         */
+        readonly LifeLogRestarted: {
+            /**
+             * @description What the event tells. It is the name of the event too (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            readonly type: "log-restarted";
+            /** @description When it was noticed; milliseconds since 1970 */
+            readonly at: number;
+            /** @description The last entry of the log that there is now */
+            readonly lastSeq: number;
+            /** @description The oldest entry that exists */
+            readonly oldestSeq: number;
         };
         /** @description What became of the messages of a list */
         readonly SendResults: {
@@ -19392,6 +19792,172 @@ export interface operations {
                      *       "title": "Too much work waits already",
                      *       "status": 503,
                      *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly adminFollowLife: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Events */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/deadline",
+                     *       "title": "There was no decision before the deadline of the request",
+                     *       "status": 503,
+                     *       "code": "deadline",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */

@@ -49,6 +49,11 @@ export async function toProblem(response: Response): Promise<ProblemError> {
   return new ProblemError(isObject(body) ? body : {}, response);
 }
 
+/** The problem with which the service would refuse what this device knows to be wrong. */
+export function problemOf(status: number, code: ProblemCode, title: string): ProblemError {
+  return new ProblemError({ title, code }, new Response(null, { status }));
+}
+
 /** Is `error` a problem with one of these codes? */
 export function hasCode(error: unknown, ...codes: readonly ProblemCode[]): error is ProblemError {
   return error instanceof ProblemError && (codes as readonly string[]).includes(error.code);

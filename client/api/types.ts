@@ -37,6 +37,9 @@ export type LogPage = Answer<'readEntries'>;
 export type Entry = LogPage['entries'][number];
 export type EntryKind = Entry['kind'];
 
+/** A fact about the life of a conversation, for operators. */
+export type LifeEvent = components['schemas']['LifeEvent'];
+
 /** Opens a stream in a browser's EventSource, as `?ticket=`. */
 export type StreamTicket = Answer<'makeStreamTicket'>;
 

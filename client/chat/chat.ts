@@ -87,6 +87,8 @@ export interface ChatEvents {
   readonly state: ChatState;
   /** A message is new, or has changed. */
   readonly message: ChatMessage;
+  /** A message that waited was given up, or waits in the successor of the conversation. */
+  readonly cancelled: { readonly conversation: string; readonly id: string };
   /** What this device found out about a log (docs/explanation/integrity.md). */
   readonly log: { readonly conversation: string; readonly event: LogEvent };
   /** This device joined a group again, by external commit. */
@@ -95,6 +97,13 @@ export interface ChatEvents {
   readonly ended: { readonly why: 'replaced' | 'logged-out' | 'unauthenticated' };
   /** Something failed that the app did not ask for; it will be tried again. */
   readonly trouble: { readonly conversation?: string; readonly message: string };
+}
+
+export interface NewChatOptions {
+  readonly users?: readonly string[];
+  readonly policy?: NewPolicy;
+  /** Conversation id: 16 random bytes as base64url. A second call with it goes on with the first. @default a new one */
+  readonly id?: string;
 }
 
 export interface NewMessageOptions {
@@ -123,7 +132,7 @@ export interface Chat {
   on<K extends keyof ChatEvents>(event: K, listener: (what: ChatEvents[K]) => void): () => void;
 
   /** @returns id of the conversation */
-  create(options?: { readonly users?: readonly string[]; readonly policy?: NewPolicy }): Promise<string>;
+  create(options?: NewChatOptions): Promise<string>;
   add(conversation: string, users: readonly string[]): Promise<Added>;
   remove(conversation: string, users: readonly string[]): Promise<void>;
   /** @param device signature key, base64 */

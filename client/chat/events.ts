@@ -5,7 +5,7 @@ type Listeners = { [K in keyof ChatEvents]: Set<(what: ChatEvents[K]) => void> }
 /** Who listens to a chat. */
 export class ChatListeners {
   readonly #listeners: Listeners = {
-    ...{ state: new Set(), message: new Set(), log: new Set() },
+    ...{ state: new Set(), message: new Set(), cancelled: new Set(), log: new Set() },
     ...{ rejoined: new Set(), ended: new Set(), trouble: new Set() },
   };
 

@@ -1,18 +1,30 @@
 import type { AccountEvent } from '../api/account-stream.ts';
 import { pause } from '../api/http.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode } from '../api/problem.ts';
+import { hasCode, ProblemError, problemOf } from '../api/problem.ts';
 import type { KnownConversations } from '../api/sync-conversations.ts';
 import { syncConversations } from '../api/sync-conversations.ts';
 import type { Device, Policy, PushTarget } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
+import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
-import type { Added, Chat, ChatMessage, ChatState, NewMessageOptions, Safety } from './chat.ts';
+import type {
+  Added,
+  Chat,
+  ChatEvents,
+  ChatMessage,
+  ChatState,
+  NewChatOptions,
+  NewMessageOptions,
+  Safety,
+} from './chat.ts';
+import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
 import { conversationOf, messagesOf, received, safetyOf } from './projection.ts';
 import { isTyping, Typing, typingSignal } from './typing.ts';
+import { Unread } from './unread.ts';
 
 /** What the chat knew of the conversations when it was there last. */
 const KNOWN_KEY = 'chat/conversations';
@@ -33,14 +45,19 @@ export class LocalChat implements Chat {
   readonly #parts: LocalChatParts;
   readonly #stop = new AbortController();
   readonly #typing = new Typing(() => this.#changed());
-  readonly #unread = new Map<string, number>();
+  readonly #unread: Unread;
+  readonly #deliveries: Deliveries;
+  /** Conversations that this call of the app creates. */
+  readonly #creating = new Set<string>();
   /** Conversations that the device is joining. */
   readonly #joining = new Set<string>();
-  /** Conversations whose outboxes are being sent. */
-  readonly #delivering = new Map<string, Promise<void>>();
+  /** What goes on beside the stream. */
+  readonly #background = new Set<Promise<void>>();
   #known: KnownConversations = { since: '', conversations: [] };
   #connection: ChatState['connection'] = 'connecting';
   #state: ChatState | undefined;
+  #isTelling = false;
+  #isLoggingOut = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: LocalChatParts) {
@@ -48,12 +65,23 @@ export class LocalChat implements Chat {
     this.user = parts.device.user;
     this.device = parts.device.device;
     this.on = parts.listeners.on;
+    this.#unread = new Unread(parts.store, this.user);
+    const { groups } = parts.device;
+    this.#deliveries = new Deliveries({
+      successorOf: ({ successor = '' }) => groups.get(successor),
+      isOnline: () => this.#connection === 'online',
+      onError: (error, conversation) => this.#trouble(error, conversation),
+      onEnd: () => this.#changed(),
+      signal: this.#stop.signal,
+    });
+    this.on('log', ({ conversation, event }) => this.#seeLog(conversation, event));
   }
 
   /** Loads what the device knew, and begins to follow its conversations. Needs no network. */
   async begin(): Promise<void> {
     const known = await this.#parts.store.get(KNOWN_KEY);
     if (known !== undefined) this.#know(JSON.parse(known) as KnownConversations);
+    await this.#unread.load();
     this.#running = this.#follow();
   }
 
@@ -62,53 +90,66 @@ export class LocalChat implements Chat {
     return this.#state;
   }
 
-  async create({ users = [], policy }: Parameters<Chat['create']>[0] = {}): Promise<string> {
-    const { id } = await this.#parts.device.createGroup(policy);
-    this.#changed();
+  async create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
+    const { device } = this.#parts;
+    this.#creating.add(id);
+    try {
+      await this.#act(() => device.createGroup(policy, id));
+    } catch (error) {
+      // If the service has it after all, the next connection finds it.
+      if (!(error instanceof ProblemError)) await device.forget(id);
+      throw error;
+    } finally {
+      this.#creating.delete(id);
+    }
     if (users.length > 0) await this.add(id, users);
     return id;
   }
 
   add(conversation: string, users: readonly string[]): Promise<Added> {
-    return this.#act(() => this.#parts.device.invite(conversation, ...users));
+    return this.#act(() => this.#parts.device.invite(this.#joinedGroup(conversation).id, ...users));
   }
 
   remove(conversation: string, users: readonly string[]): Promise<void> {
-    return this.#act(() => this.#group(conversation).remove(...users));
+    return this.#act(() => this.#joinedGroup(conversation).remove(...users));
   }
 
   removeDevice(conversation: string, device: string): Promise<void> {
-    return this.#act(() => this.#group(conversation).removeDevice(device));
+    return this.#act(() => this.#joinedGroup(conversation).removeDevice(device));
   }
 
   leave(conversation: string): Promise<void> {
-    return this.#act(() => this.#group(conversation).leave());
+    return this.#act(() => this.#joinedGroup(conversation).leave());
   }
 
   async send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
-    const group = this.#group(conversation);
+    const group = this.#joinedGroup(conversation);
     await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
-    this.#deliver(group);
+    this.#deliveries.begin(this.#group(conversation));
     return id;
   }
 
   async retry(conversation: string, id: string): Promise<void> {
     const group = this.#group(conversation);
     await group.retry(id);
-    this.#deliver(group);
+    this.#deliveries.begin(group);
   }
 
-  cancel(conversation: string, id: string): Promise<boolean> {
-    return this.#act(() => this.#group(conversation).cancel(id));
+  async cancel(conversation: string, id: string): Promise<boolean> {
+    const isCancelled = await this.#act(() => this.#group(conversation).cancel(id));
+    if (isCancelled) this.#parts.listeners.tell('cancelled', { conversation, id });
+    return isCancelled;
   }
 
   history(
     conversation: string,
     { before, limit = PAGE }: { readonly before?: string; readonly limit?: number } = {},
   ): Promise<readonly ChatMessage[]> {
-    const all = messagesOf(this.#group(conversation));
-    const end = before === undefined ? all.length : all.findIndex(({ id }) => id === before);
-    return Promise.resolve(all.slice(Math.max(0, end - limit), Math.max(0, end)));
+    return soon(() => {
+      const all = messagesOf(this.#group(conversation));
+      const end = before === undefined ? all.length : all.findIndex(({ id }) => id === before);
+      return all.slice(Math.max(0, end - limit), Math.max(0, end));
+    });
   }
 
   async delete(conversation: string, id: string): Promise<void> {
@@ -119,31 +160,34 @@ export class LocalChat implements Chat {
   }
 
   async markRead(conversation: string, id?: string): Promise<void> {
-    const { api } = this.#parts;
-    const seq = id === undefined ? undefined : this.#placeOf(this.#group(conversation), id).seq;
-    this.#unread.set(conversation, await api.markRead(conversation, seq));
-    this.#changed();
+    const group = this.#group(conversation);
+    const seq = id === undefined ? group.position : this.#placeOf(group, id).seq;
+    await this.#parts.api.markRead(conversation, seq);
+    await this.#act(() => this.#unread.take(conversation, { upTo: seq, unread: 0 }));
   }
 
   async markUnread(conversation: string, id: string): Promise<void> {
     const { seq } = this.#placeOf(this.#group(conversation), id);
-    this.#unread.set(conversation, await this.#parts.api.markUnread(conversation, seq - 1));
-    this.#changed();
+    await this.#parts.api.markUnread(conversation, seq - 1);
+    await this.#act(() => this.#unread.take(conversation, { upTo: seq - 1, unread: 0 }));
   }
 
   typing(conversation: string): void {
-    if (!this.#typing.shallSay(conversation)) return;
+    const group = this.#parts.device.groups.get(conversation);
+    if (group === undefined || group.isRemoved || !this.#typing.shallSay(conversation)) return;
     // Nobody misses one that does not arrive.
-    this.#group(conversation)
-      .signal(typingSignal())
-      .catch(() => undefined);
+    group.signal(typingSignal()).catch(() => undefined);
   }
 
-  async join(conversation: string): Promise<void> {
+  join(conversation: string): Promise<void> {
+    return this.#join(conversation, () => this.#parts.device.joinMissing(conversation));
+  }
+
+  async #join(conversation: string, join: () => Promise<MlsGroup>): Promise<void> {
     this.#joining.add(conversation);
     this.#changed();
     try {
-      this.#joined(await this.#parts.device.joinExternally(conversation));
+      this.#joined(await join());
     } finally {
       this.#joining.delete(conversation);
       this.#changed();
@@ -155,11 +199,11 @@ export class LocalChat implements Chat {
   }
 
   admit(conversation: string, ref: string): Promise<boolean> {
-    return this.#act(() => this.#group(conversation).admit({ ref }));
+    return this.#act(() => this.#joinedGroup(conversation).admit({ ref }));
   }
 
   rejoin(conversation: string): Promise<void> {
-    return this.#act(() => this.#group(conversation).resync());
+    return this.#act(() => this.#joinedGroup(conversation).resync());
   }
 
   async policy(conversation: string): Promise<Policy> {
@@ -167,7 +211,7 @@ export class LocalChat implements Chat {
   }
 
   safety(conversation: string): Promise<Safety> {
-    return Promise.resolve(safetyOf(this.#group(conversation)));
+    return soon(() => safetyOf(this.#group(conversation)));
   }
 
   devices(): Promise<readonly Device[]> {
@@ -183,22 +227,34 @@ export class LocalChat implements Chat {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-    await Promise.all(this.#delivering.values());
+    await this.#end();
     await this.#parts.store.close?.();
   }
 
   async logOut(): Promise<void> {
-    const { api, store, listeners } = this.#parts;
-    await api.forgetDevice(this.device);
-    this.#stop.abort();
-    await this.#running;
-    await Promise.all(this.#delivering.values());
+    const { api, device, store, listeners } = this.#parts;
+    // Members who can read the group list no server that may ask for it. So the device asks for its removal itself.
+    for (const group of device.groups.values()) await group.resign().catch(() => undefined);
+    this.#isLoggingOut = true;
+    try {
+      await api.forgetDevice(this.device);
+    } catch (error) {
+      this.#isLoggingOut = false;
+      // A try before this one was successful.
+      if (!hasCode(error, 'unauthenticated', 'removed', 'not-found')) throw error;
+    }
+    await this.#end();
     const keys = await store.keys('');
     await store.write(keys.map((key) => [key, undefined]));
     await store.close?.();
     listeners.tell('ended', { why: 'logged-out' });
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#deliveries.end();
+    while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
   /** Follows all conversations until the chat is closed, or another program takes its place. */
@@ -213,7 +269,6 @@ export class LocalChat implements Chat {
           onJoin: (group) => this.#joined(group),
           onMessage: (group, message) => {
             this.#typing.ends(group.id, message.sender);
-            if (message.sender !== this.user) this.#unread.set(group.id, (this.#unread.get(group.id) ?? 0) + 1);
             listeners.tell('message', received(group, message));
             this.#changed();
           },
@@ -227,13 +282,15 @@ export class LocalChat implements Chat {
           onReconnect: () => this.#connected('offline'),
           onError: (error) => this.#trouble(error),
         });
-        if (isOver()) return;
+        if (isOver() || this.#isLoggingOut) return;
+        // A stream of a device that was forgotten ends in the same way.
+        await this.#parts.api.keyPackageCount();
         this.#stop.abort();
         listeners.tell('ended', { why: 'replaced' });
       } catch (error) {
         if (isOver()) return;
         this.#connected('offline');
-        if (hasCode(error, 'unauthenticated')) {
+        if (hasCode(error, 'unauthenticated', 'removed')) {
           this.#stop.abort();
           listeners.tell('ended', { why: 'unauthenticated' });
           return;
@@ -248,10 +305,11 @@ export class LocalChat implements Chat {
     switch (event.type) {
       case 'service':
         this.#connected('online');
-        void this.#catchUp();
+        this.#inBackground(() => this.#catchUp());
         break;
       case 'read':
-        this.#unread.set(event.conversation, event.unread);
+        // Its count may have messages that are still on their way here.
+        this.#inBackground(() => this.#unread.take(event.conversation, { upTo: event.seq, unread: 0 }));
         break;
       case 'deleted': {
         const group = this.#parts.device.groups.get(event.conversation);
@@ -259,7 +317,8 @@ export class LocalChat implements Chat {
         break;
       }
       case 'reset':
-        void this.#catchUp();
+        // Who made the successor is about to send Welcomes: a join without one would miss the first messages.
+        for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
         break;
       default:
     }
@@ -269,64 +328,67 @@ export class LocalChat implements Chat {
   /** After each connection: what changed meanwhile, what waits, and what this device has not joined. */
   async #catchUp(): Promise<void> {
     const { api, device, store } = this.#parts;
-    try {
-      const { known } = await syncConversations(api, this.#known);
-      await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
-      this.#know(known);
-      for (const { id, role } of known.conversations) {
-        const isMissing = role !== 'removed' && !device.groups.has(id) && !this.#joining.has(id);
-        if (isMissing) await this.join(id).catch((error: unknown) => this.#trouble(error, id));
-      }
-      for (const group of device.groups.values()) this.#deliver(group);
-    } catch (error) {
-      this.#trouble(error);
+    const { known } = await syncConversations(api, this.#known);
+    await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
+    this.#know(known);
+    for (const { id, lastSeq, unread } of known.conversations) await this.#unread.take(id, { upTo: lastSeq, unread });
+    this.#changed();
+    await this.#forgetUnborn();
+    for (const group of device.groups.values()) this.#deliveries.begin(group);
+    for (const { id, role } of known.conversations) {
+      if (role === 'removed' || device.groups.has(id) || this.#joining.has(id)) continue;
+      await this.#join(id, () => device.joinMissing(id)).catch((error: unknown) => this.#trouble(error, id));
     }
   }
 
   #know(known: KnownConversations): void {
     this.#known = known;
-    for (const { id, unread, successor } of known.conversations) {
-      this.#unread.set(id, unread);
+    for (const { id, successor } of known.conversations) {
       const group = this.#parts.device.groups.get(id);
       if (group !== undefined && successor !== undefined) group.successor ??= successor;
     }
-    this.#changed();
+  }
+
+  /** Conversations that the program before this one did not come to create. */
+  async #forgetUnborn(): Promise<void> {
+    const { device } = this.#parts;
+    const known = new Set(this.#known.conversations.map(({ id }) => id));
+    for (const { id, position, outbox } of device.groups.values()) {
+      const isUnborn = position === 0 && outbox.length === 0 && !known.has(id) && !this.#creating.has(id);
+      if (isUnborn) await device.forget(id);
+    }
   }
 
   #joined(group: MlsGroup): void {
     this.#changed();
-    for (const old of this.#parts.device.groups.values()) if (old.successor === group.id) this.#deliver(old);
-    this.#deliver(group);
+    for (const old of this.#parts.device.groups.values()) if (old.successor === group.id) this.#deliveries.begin(old);
+    this.#deliveries.begin(group);
   }
 
-  /** Sends what waits in a group, in the background. What cannot be sent now waits for the next connection. */
-  #deliver(group: MlsGroup): void {
-    if (this.#delivering.has(group.id) || this.#stop.signal.aborted) return;
-    const delivery = this.#sendAll(group)
-      .catch((error: unknown) => this.#trouble(error, group.id))
-      .finally(() => {
-        this.#delivering.delete(group.id);
-        this.#changed();
-      });
-    this.#delivering.set(group.id, delivery);
-  }
-
-  async #sendAll(group: MlsGroup): Promise<void> {
-    const { groups } = this.#parts.device;
-    const next = group.successor === undefined ? undefined : groups.get(group.successor);
-    if (next !== undefined) {
-      await group.handOver(next);
-      this.#deliver(next);
-      return;
+  /** Messages of others and of this device may be lost, or found again. */
+  #seeLog(conversation: string, event: ChatEvents['log']['event']): void {
+    const group = this.#parts.device.groups.get(conversation);
+    if (group === undefined) return;
+    if (event.type === 'message-found') this.#tellAgain(group, event.seq);
+    if (event.type !== 'log-restarted') return;
+    this.#inBackground(() => this.#unread.lose(conversation, event.agreed));
+    for (const one of group.history) {
+      if (one.lost !== undefined) this.#parts.listeners.tell('message', received(group, one));
     }
-    if (group.isRemoved) return;
-    await group.deliver();
   }
 
   /** A message that others and this chat know has changed. */
   #tellAgain(group: MlsGroup, seq: number): void {
     const message = group.history.find((one) => one.seq === seq && one.lost === undefined);
     if (message !== undefined) this.#parts.listeners.tell('message', received(group, message));
+  }
+
+  /** What the app did not ask for, and what the end waits for. */
+  #inBackground(act: () => Promise<void>): void {
+    const task = this.#act(act)
+      .catch((error: unknown) => this.#trouble(error))
+      .finally(() => this.#background.delete(task));
+    this.#background.add(task);
   }
 
   #connected(connection: ChatState['connection']): void {
@@ -349,17 +411,20 @@ export class LocalChat implements Chat {
 
   /** Tells the state once for all changes of one moment. */
   #changed(): void {
-    const isTold = this.#state === undefined;
     this.#state = undefined;
-    if (isTold) return;
-    queueMicrotask(() => this.#parts.listeners.tell('state', this.state));
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    setTimeout(() => {
+      this.#isTelling = false;
+      this.#parts.listeners.tell('state', this.state);
+    });
   }
 
   #project(): ChatState {
     const conversations = [...this.#parts.device.groups.values()]
       .map((group) =>
         conversationOf(group, {
-          unread: this.#unread.get(group.id) ?? 0,
+          unread: this.#unread.of(group.id, group.history),
           typing: this.#typing.in(group.id),
           isJoining: this.#joining.has(group.id),
         }),
@@ -370,12 +435,26 @@ export class LocalChat implements Chat {
   }
 
   #group(conversation: string): MlsGroup {
-    return this.#parts.device.group(conversation);
+    const group = this.#parts.device.groups.get(conversation);
+    if (group === undefined) throw problemOf(404, 'not-found', 'This device is not in the conversation');
+    return group;
+  }
+
+  /** The group, of which this device is a member. */
+  #joinedGroup(conversation: string): MlsGroup {
+    const group = this.#group(conversation);
+    if (group.isRemoved) throw problemOf(403, 'removed', 'You were removed from this conversation');
+    return group;
   }
 
   #placeOf(group: MlsGroup, id: string): { readonly seq: number; readonly isOwn: boolean } {
     const found = messagesOf(group).find((one) => one.id === id);
-    if (found?.state.kind !== 'seen') throw new Error(`the log of ${group.id} has no message ${id}`);
+    if (found?.state.kind !== 'seen') throw problemOf(404, 'not-found', 'The log has no such message');
     return { seq: found.state.seq, isOwn: found.isOwn };
   }
+}
+
+/** What is known at once, as the calls give it: also a refusal. */
+function soon<T>(read: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(read()));
 }

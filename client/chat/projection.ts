@@ -12,7 +12,7 @@ export interface Beside {
 }
 
 export function conversationOf(group: MlsGroup, { unread, typing, isJoining }: Beside): ChatConversation {
-  const last = messagesOf(group).at(-1);
+  const last = lastOf(group);
   const { successor } = group;
   return {
     ...{ id: group.id, members: membersOf(group), unread, epoch: group.epoch, typing },
@@ -21,6 +21,13 @@ export function conversationOf(group: MlsGroup, { unread, typing, isJoining }: B
     requests: group.joinRequests.map(({ ref, user, signatureKey }) => ({ ref, user, device: toBase64(signatureKey) })),
     ...(successor === undefined ? {} : { successor }),
   };
+}
+
+function lastOf(group: MlsGroup): ChatMessage | undefined {
+  const waiting = group.outbox.at(-1);
+  if (waiting !== undefined) return outgoing(group, waiting);
+  const read = group.history.at(-1);
+  return read === undefined ? undefined : received(group, read);
 }
 
 /** In the order of the log; those that it does not have yet come last. */

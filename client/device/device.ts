@@ -19,10 +19,10 @@ import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
 import type { GroupState, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
 import { CIPHER_SUITE } from '../mls/mls-library.ts';
-import { toBase64Url } from '../platform/bytes.ts';
+import { fromBase64Url, toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
-import type { GroupRecord, ReceivedMessage } from '../storage/group-store.ts';
+import type { GroupRecord, QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
 import { GroupStore, storedGroups, storedJoins } from '../storage/group-store.ts';
 import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
@@ -182,11 +182,14 @@ export class MlsDevice {
     return group;
   }
 
-  /** Creates a group and its conversation. Both have the same id (RFC 9420 §11). */
-  async createGroup(policy?: NewPolicy): Promise<MlsGroup> {
-    const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
-    const { state, groupInfo } = await this.#newState(groupId);
-    const id = toBase64Url(groupId);
+  /**
+   * Creates a group and its conversation. Both have the same id (RFC 9420 §11).
+   * @param id a second call with it goes on with the first. @default a new one
+   */
+  async createGroup(policy?: NewPolicy, id = newGroupId()): Promise<MlsGroup> {
+    const known = this.groups.get(id);
+    if (known !== undefined) return known;
+    const { state, groupInfo } = await this.#newState(fromBase64Url(id));
     // First the state: a conversation whose only group state is lost would be of no use.
     const group = await this.#addGroup(id, { state, seq: 0, chain: chainOrigin(id, 0) });
     try {
@@ -229,6 +232,16 @@ export class MlsDevice {
         (await this.#joinByWaitingWelcome(conversation)) ??
         (await this.#joinExternally(conversation, { kind: 'requested' })),
     );
+  }
+
+  /** The same, unless the device is in the group, or another task of it joins first. */
+  joinMissing(conversation: string): Promise<MlsGroup> {
+    return this.#joinMutex.runExclusive(async () => {
+      const known = this.groups.get(conversation);
+      if (known?.isRemoved === false) return known;
+      const joined = await this.#joinByWaitingWelcome(conversation);
+      return joined ?? (await this.#joinExternally(conversation, { kind: 'requested' }));
+    });
   }
 
   /**
@@ -310,9 +323,8 @@ export class MlsDevice {
 
   async #reset(conversation: string, { without, including }: Replacement): Promise<MlsGroup> {
     const { api } = this.#options;
-    const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
-    const successor = toBase64Url(groupId);
-    const { state, groupInfo } = await this.#newState(groupId);
+    const successor = newGroupId();
+    const { state, groupInfo } = await this.#newState(fromBase64Url(successor));
     await api.reset(conversation, successor);
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
@@ -457,24 +469,21 @@ export class MlsDevice {
 
   async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
     const links = new Map(chain === undefined ? [] : [[seq, chain]]);
-    const record: GroupRecord = {
-      state,
-      position: seq,
-      pendingCommits: new Map(),
-      sent: new Map(),
-      outbox: (await this.groups.get(id)?.takeOutbox()) ?? [],
-      ownProposals: new Map(),
-      hasLeft: false,
-      chain: { links, epochSeq: seq, lost: [] },
-      suspected: new Set(),
-      journal: { commits: [], proposals: new Map() },
-      restart: restartAfterJoin(this.groups.get(id), seq),
+    const old = this.groups.get(id);
+    const add = async (outbox: readonly QueuedMessage[]): Promise<MlsGroup> => {
+      const record: GroupRecord = {
+        ...{ state, position: seq, outbox, hasLeft: false, suspected: new Set<string>() },
+        ...{ pendingCommits: new Map(), sent: new Map(), ownProposals: new Map() },
+        chain: { links, epochSeq: seq, lost: [] },
+        journal: { commits: [], proposals: new Map() },
+        restart: restartAfterJoin(old, seq),
+      };
+      const group = await this.#open(id, record);
+      await group.save();
+      this.groups.set(id, group);
+      return group;
     };
-    await this.groups.get(id)?.abandon();
-    const group = await this.#open(id, record);
-    await group.save();
-    this.groups.set(id, group);
-    return group;
+    return old === undefined ? add([]) : old.replaceBy(add);
   }
 
   async #open(id: string, record: GroupRecord): Promise<MlsGroup> {
@@ -518,6 +527,11 @@ export class MlsDevice {
     const { authentication, mls } = this.#parts;
     return { api: this.#options.api, authentication, mls };
   }
+}
+
+/** Id for a new group and its conversation. */
+export function newGroupId(): string {
+  return toBase64Url(crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES)));
 }
 
 /** A device that is added again after lost commits goes on with what it had to do. */

@@ -223,7 +223,7 @@ export class GroupLog implements GroupRecord {
     } else {
       this.state = mls.withoutProposals(this.state, proposals);
     }
-    this.requeue();
+    this.requeue('unanswered');
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
@@ -252,15 +252,18 @@ export class GroupLog implements GroupRecord {
     }
   }
 
-  /** What was encrypted and not answered is encrypted again: what it states about the log does not hold any more. */
-  requeue(): void {
-    const unanswered = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
-      if (queued === undefined || accepted !== undefined) return [];
+  /**
+   * What was encrypted is encrypted again: what it states about the log does not hold any more.
+   * @param which messages of the outbox: those without an answer, or those that the service had accepted, and that the log does not have
+   */
+  requeue(which: 'unanswered' | 'accepted'): void {
+    const again = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
+      if (queued === undefined || (accepted !== undefined) !== (which === 'accepted')) return [];
       this.sent.delete(id);
       const { at, push } = queued;
       return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];
     });
-    this.outbox.unshift(...unanswered);
+    this.outbox.unshift(...again);
   }
 
   /** The messages that came since the last call, in the order in which they came. */

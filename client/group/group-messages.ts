@@ -93,6 +93,7 @@ export class GroupMessages {
    */
   async deliverNext(): Promise<boolean> {
     const { log } = this.#parts;
+    if (log.isRemoved) return false;
     const unanswered = [...log.sent].find(([, { queued, accepted }]) => queued !== undefined && accepted === undefined);
     if (unanswered !== undefined) {
       await this.#post(...unanswered);

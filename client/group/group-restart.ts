@@ -316,6 +316,9 @@ export class GroupRestart {
     await inTurn(async () => {
       await repair.catchUp();
       if (!this.#isSafe()) return; // the next round removes first
+      // They go before all that waits. Unlike the others, they survive also a crash from here on.
+      log.requeue('accepted');
+      await log.save();
       for (const { entryIds, id, text } of lostMessagesOf(log, log.ownKey)) {
         for (const entryId of entryIds) log.sent.delete(entryId);
         await send(text, id);

@@ -73,6 +73,8 @@ export class MlsGroup {
   readonly #signals: GroupSignals;
   readonly #restart: GroupRestart;
   readonly #mutex = new Mutex();
+  #isAbandoned = false;
+  #replacement: MlsGroup | undefined;
 
   constructor(options: GroupOptions) {
     this.#options = options;
@@ -223,8 +225,13 @@ export class MlsGroup {
    * Takes a message into the outbox. When this returns, the message is durable, and `deliver` sends it: also after a crash, a lost
    * race, a restart of the log or a rejoin. It is encrypted when it is sent.
    */
-  enqueue(message: QueuedMessage): Promise<void> {
-    return this.#inTurn(() => this.#messages.enqueue(message));
+  async enqueue(message: QueuedMessage): Promise<void> {
+    const next = await this.#inTurn(async () => {
+      if (this.#isAbandoned && this.#replacement === undefined) throw new Error('this device has left the group');
+      if (this.#replacement === undefined) await this.#messages.enqueue(message);
+      return this.#replacement;
+    });
+    await next?.enqueue(message);
   }
 
   /**
@@ -249,6 +256,17 @@ export class MlsGroup {
 
   /** Gives what waits to the group that replaced this one. After a crash in the middle, call it again: nothing comes twice. */
   async handOver(successor: MlsGroup): Promise<void> {
+    if (this.outbox.length === 0) return;
+    try {
+      // The answer to a message may be missing that the old log has.
+      await this.deliver();
+    } catch (error) {
+      if (!hasCode(error, 'superseded', 'removed', 'not-found')) throw error;
+    }
+    await this.#inTurn(() => {
+      this.#log.requeue('unanswered');
+      return this.#log.save();
+    });
     const waiting = this.#log.outbox.filter(({ refused }) => refused === undefined);
     for (const message of waiting) await successor.enqueue(message);
     for (const { id } of waiting) await this.cancel(id);
@@ -423,6 +441,21 @@ export class MlsGroup {
     });
   }
 
+  /**
+   * Proposes to remove this device, whose user stays with others. One of the remaining members commits it. Does nothing for the last
+   * device of the user: then the user leaves, or keeps the leaf until the next device takes its place.
+   */
+  async resign(): Promise<void> {
+    const { api, user } = this.#options;
+    if (this.isRemoved || this.members.filter((one) => one === user).length < 2) return;
+    await this.#onSettled(async () => {
+      const own = removeProposal(this.#log.view.ownLeaf);
+      await this.#commits.propose(own, async (ciphertext, id) => {
+        await api.send(this.id, { id, ciphertext, ...this.#log.stance });
+      });
+    });
+  }
+
   /** Gives the current GroupInfo to a service that has none: without it no device can join by external commit. */
   async supplyGroupInfo(): Promise<void> {
     await this.#onSettled(async () => {
@@ -449,21 +482,34 @@ export class MlsGroup {
     });
   }
 
-  /** What waits, for the group object that replaces this one. Nothing is lost before that one is saved. */
-  takeOutbox(): Promise<readonly QueuedMessage[]> {
-    return this.#inTurn(() => {
-      this.#log.requeue();
-      return Promise.resolve([...this.#log.outbox]);
+  /**
+   * Ends this object after its current task: another one goes on with another state of the group, and with what waits. What comes
+   * for this one later goes to that one.
+   * @param make saves the other object with these messages
+   */
+  replaceBy(make: (outbox: readonly QueuedMessage[]) => Promise<MlsGroup>): Promise<MlsGroup> {
+    return this.#inTurn(async () => {
+      this.#log.requeue('unanswered');
+      const replacement = await make([...this.#log.outbox]);
+      this.#end();
+      this.#log.outbox.splice(0);
+      this.#replacement = replacement;
+      return replacement;
     });
   }
 
-  /** Ends this object after its current task. The device continues with another state of the group, or without one. */
+  /** Ends this object after its current task. The device continues without the group. */
   async abandon(): Promise<void> {
     await this.#inTurn(() => {
-      this.#log.hasLeft = true;
-      this.#options.store.close();
+      this.#end();
       return Promise.resolve();
     });
+  }
+
+  #end(): void {
+    this.#isAbandoned = true;
+    this.#log.hasLeft = true;
+    this.#options.store.close();
   }
 
   /** Saves everything that the device needs after a crash. */

@@ -23,6 +23,7 @@ interface Transaction {
   objectStore(name: string): ObjectStore;
 }
 interface Database {
+  close(): void;
   createObjectStore(name: string): unknown;
   transaction(store: string, mode: 'readonly' | 'readwrite', options: { readonly durability: 'strict' }): Transaction;
 }
@@ -72,6 +73,10 @@ export async function indexedDbStore(name: string): Promise<DeviceStore> {
         if (last === undefined) throw new Error('nothing to write');
         return last;
       });
+    },
+    close: () => {
+      database.close();
+      return Promise.resolve();
     },
   };
 }

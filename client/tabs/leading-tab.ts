@@ -6,9 +6,11 @@ import type { TabChannel } from './channel.ts';
 import type { Call, Failure, TabEvent } from './tab-messages.ts';
 import { CALLS } from './tab-messages.ts';
 
-const EVENTS = [
+/** The events of a chat. */
+export const EVENTS = [
   'state',
   'message',
+  'cancelled',
   'log',
   'rejoined',
   'ended',

@@ -1,15 +1,17 @@
 import { ProblemError } from '../api/problem.ts';
-import type { Chat, ChatState } from '../chat/chat.ts';
+import type { Chat, ChatEvents, ChatState } from '../chat/chat.ts';
 import { ChatListeners } from '../chat/events.ts';
 import type { ChatOptions } from '../chat/open-chat.ts';
 import { openChat } from '../chat/open-chat.ts';
+import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
 import type { TabChannel } from './channel.ts';
 import { broadcastChannel } from './channel.ts';
-import { callOf, lead } from './leading-tab.ts';
+import { callOf, EVENTS, lead } from './leading-tab.ts';
 import type { Locks } from './locks.ts';
 import { webLocks } from './locks.ts';
 import type { Call, Failure, TabMessage } from './tab-messages.ts';
+import { ToldMessages } from './told-messages.ts';
 
 export interface SharedChatOptions extends ChatOptions {
   /** Of the lock and of the channel: one for each device. */
@@ -18,11 +20,6 @@ export interface SharedChatOptions extends ChatOptions {
   readonly locks?: Locks;
   /** @default a BroadcastChannel */
   readonly channel?: TabChannel;
-}
-
-/** The tab that leads was closed while it did this, and nobody knows whether it has done it. */
-export class LeaderGoneError extends Error {
-  override readonly name = 'LeaderGoneError';
 }
 
 const NOTHING: ChatState = { connection: 'connecting', conversations: [], unread: 0 };
@@ -51,9 +48,7 @@ class SharedChat implements Chat {
   readonly #listeners = new ChatListeners();
   readonly #stop = new AbortController();
   readonly #waiting = new Map<string, Waiting>();
-  /** Settles when the chat can be used: this tab leads, or has heard who does. */
-  readonly #ready: Promise<void>;
-  #setReady: () => void = () => undefined;
+  readonly #told = new ToldMessages();
   #leading: Promise<void> = Promise.resolve();
   /** The chat itself, in the tab that leads. */
   #local: Chat | undefined;
@@ -67,7 +62,7 @@ class SharedChat implements Chat {
     this.#options = options;
     this.on = this.#listeners.on;
     this.#user = options.user;
-    this.#ready = new Promise((resolve) => (this.#setReady = resolve));
+    this.on('message', (message) => this.#told.note(message));
   }
 
   get user(): string {
@@ -82,43 +77,58 @@ class SharedChat implements Chat {
     return this.#local?.state ?? this.#state;
   }
 
-  async begin(): Promise<void> {
+  /** Resolves when the chat can be used: this tab leads, or has heard who does. */
+  begin(): Promise<void> {
     const { channel, locks, name } = this.#options;
-    channel.on((message) => this.#hear(message));
-    this.#leading = locks
-      .hold(name, () => this.#lead(), this.#stop.signal)
-      .catch((error: unknown) => {
-        if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
+    return new Promise((resolve, reject) => {
+      channel.on((message) => {
+        this.#hear(message);
+        if (this.#leader !== '') resolve();
       });
-    channel.send({ kind: 'who' });
-    await this.#ready;
+      this.#leading = locks
+        .hold(name, () => this.#lead(resolve), this.#stop.signal)
+        .catch((error: unknown) => {
+          // Of a tab that follows no more, and of one whose store cannot be opened.
+          if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
+          reject(error instanceof Error ? error : new Error(String(error)));
+        });
+      channel.send({ kind: 'who' });
+    });
   }
 
   /** This tab has the device, until it is closed. */
-  async #lead(): Promise<void> {
+  async #lead(onReady: () => void): Promise<void> {
+    const { store, channel } = this.#options;
+    const { signal } = this.#stop;
+    const isFirst = this.#leader === '';
+    // The tab that led has logged out, and its last word was slower than its lock.
+    if (!isFirst && (await store.keys('')).length === 0) this.#end({ why: 'logged-out' });
+    if (signal.aborted) return;
     const chat = await openChat(this.#options);
     this.#local = chat;
-    for (const name of ['state', 'message', 'log', 'rejoined', 'ended', 'trouble'] as const) {
-      chat.on(name, (what) => this.#listeners.tell(name, what as never));
-    }
-    const end = lead(chat, this.#options.channel);
-    this.#setReady();
+    if (isFirst) this.#told.begin(chat.state);
+    const over = new Promise<void>((resolve) => {
+      chat.on('ended', () => resolve());
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve());
+    });
+    for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
+    const end = lead(chat, channel);
+    onReady();
     this.#listeners.tell('state', chat.state);
     // What this tab had asked the tab before.
     for (const [id, { call, given, resolve, reject }] of this.#waiting) {
       this.#waiting.delete(id);
-      if (isRepeatable(call)) callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
-      else reject(new LeaderGoneError(`nobody knows whether ${call} was done`));
+      callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
     }
-    const ended = new Promise<void>((resolve) => chat.on('ended', () => resolve()));
-    const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener('abort', () => resolve()));
-    await Promise.race([ended, stopped]);
+    if (!isFirst) await this.#tellMissing();
+    await over;
     end();
     await chat.close();
   }
 
   #hear(message: TabMessage): void {
-    if (this.#local !== undefined) return;
+    if (this.#local !== undefined || this.#stop.signal.aborted) return;
     switch (message.kind) {
       case 'lead':
         if (this.#leader !== message.leader) this.#follow(message);
@@ -126,7 +136,8 @@ class SharedChat implements Chat {
       case 'event':
         if (message.leader !== this.#leader) break;
         if (message.event.name === 'state') this.#state = message.event.what;
-        this.#listeners.tell(message.event.name, message.event.what);
+        if (message.event.name === 'ended') this.#end(message.event.what);
+        else this.#listeners.tell(message.event.name, message.event.what);
         break;
       case 'answer': {
         const waiting = this.#waiting.get(message.id);
@@ -140,23 +151,37 @@ class SharedChat implements Chat {
   }
 
   #follow({ leader, user, device, state }: TabMessage & { readonly kind: 'lead' }): void {
-    const isSecond = this.#leader !== '';
+    const isFirst = this.#leader === '';
     this.#leader = leader;
     [this.#user, this.#device, this.#state] = [user, device, state];
-    this.#setReady();
     this.#listeners.tell('state', state);
-    if (!isSecond) return;
-    for (const [id, { call, given, reject }] of this.#waiting) {
-      if (isRepeatable(call)) this.#options.channel.send({ kind: 'call', id, call, given });
-      else {
-        this.#waiting.delete(id);
-        reject(new LeaderGoneError(`nobody knows whether ${call} was done`));
-      }
+    if (isFirst) {
+      this.#told.begin(state);
+      return;
     }
+    for (const [id, { call, given }] of this.#waiting) this.#options.channel.send({ kind: 'call', id, call, given });
+    this.#tellMissing().catch(() => undefined); // this leader is gone too: the next one is asked
+  }
+
+  async #tellMissing(): Promise<void> {
+    for (const message of await this.#told.missing(this)) this.#listeners.tell('message', message);
+  }
+
+  /** The chat is over, also for the tabs that follow: nobody shall take over a device that is logged out, or that another program has. */
+  #end(what: ChatEvents['ended']): void {
+    this.#stop.abort();
+    this.#listeners.tell('ended', what);
+    this.#refuseWaiting();
+  }
+
+  #refuseWaiting(): void {
+    for (const { reject } of this.#waiting.values()) reject(new Error('the chat is closed'));
+    this.#waiting.clear();
   }
 
   #call<T>(call: Call, ...given: readonly unknown[]): Promise<T> {
     if (this.#local !== undefined) return callOf(this.#local, call)(...given) as Promise<T>;
+    if (this.#stop.signal.aborted) return Promise.reject(new Error('the chat is closed'));
     return new Promise<T>((resolve, reject) => {
       const id = newId();
       this.#waiting.set(id, { call, given, resolve, reject });
@@ -164,12 +189,13 @@ class SharedChat implements Chat {
     });
   }
 
-  readonly create: Chat['create'] = (options) => this.#call('create', options);
+  // When a tab that leads dies, the next one is asked again, and nobody knows what was done. So each call may come twice: the ids are
+  // made here, what is there is not added, and what is gone is not removed.
+  readonly create: Chat['create'] = (options = {}) => this.#call('create', { id: newGroupId(), ...options });
   readonly add: Chat['add'] = (...given) => this.#call('add', ...given);
   readonly remove: Chat['remove'] = (...given) => this.#call('remove', ...given);
   readonly removeDevice: Chat['removeDevice'] = (...given) => this.#call('removeDevice', ...given);
   readonly leave: Chat['leave'] = (...given) => this.#call('leave', ...given);
-  // The id is made here, so that a second leader that is asked again takes the message once.
   readonly send: Chat['send'] = (conversation, text, options = {}) =>
     this.#call('send', conversation, text, { id: newId(), ...options });
   readonly retry: Chat['retry'] = (...given) => this.#call('retry', ...given);
@@ -196,13 +222,12 @@ class SharedChat implements Chat {
 
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#refuseWaiting();
     await this.#leading;
     this.#options.channel.close();
+    if (this.#local === undefined) await this.#options.store.close?.();
   }
 }
-
-/** A second time it does nothing more: what is there is not added, and what is gone is not removed. */
-const isRepeatable = (call: Call): boolean => call !== 'create';
 
 function errorOf({ message, problem }: Failure): Error {
   if (problem === undefined) return new Error(message);

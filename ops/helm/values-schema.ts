@@ -8,6 +8,7 @@ export const OF_NPM_START: readonly string[] = [
   'POSTGRES_PORT',
   'TEMPORAL_PORT',
   'TEMPORAL_UI_PORT',
+  'CONTROL_PORT',
   'PROMETHEUS_PORT',
   'GRAFANA_PORT',
 ];

@@ -9,7 +9,15 @@ import { temporaryFolder } from '../../tools/harness/temporary-folder.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 const binary = edgeTool('prometheus');
-const PORTS = ['PORT', 'ADMIN_PORT', 'SDK_METRICS_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'];
+const PORTS = [
+  'PORT',
+  'ADMIN_PORT',
+  'SDK_METRICS_PORT',
+  'POSTGRES_PORT',
+  'TEMPORAL_PORT',
+  'TEMPORAL_UI_PORT',
+  'CONTROL_PORT',
+];
 
 interface Target {
   readonly labels: { readonly job: string };

@@ -5,7 +5,7 @@ import { ParleyClient, createHttp, toBase64, toBase64Url } from '../../client/in
 import { startChild } from '../../local/child.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { edgeTool } from '../../tools/edges/found-tools.ts';
-import { asAdmin } from '../../tools/harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
 import { entriesOf, openEventStream } from '../../tools/harness/event-stream.ts';
 import { environmentOf } from '../../tools/harness/processes.ts';
 import type { Service } from '../../tools/harness/service.ts';

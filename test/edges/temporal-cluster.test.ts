@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
 import { edgeTool } from '../../tools/edges/found-tools.ts';
-import { asAdmin, createDatabase } from '../../tools/harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
+import { createDatabase } from '../../tools/harness/databases.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { type Service, startService } from '../../tools/harness/service.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';

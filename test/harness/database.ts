@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { makePool } from '../../store/pool.ts';
-import { asAdmin, databaseUrl } from '../../tools/harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
+import { databaseUrl } from '../../tools/harness/databases.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 /** A database of its own for a test file: a clone of the migrated template. */

@@ -1,6 +1,6 @@
 import type { TestProject } from 'vitest/node';
 import { createCleanup } from '../../process/cleanup.ts';
-import { asAdmin } from '../../tools/harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
 import { startServers } from '../../tools/harness/servers.ts';
 import { makeRunFolder } from './run-folder.ts';
 

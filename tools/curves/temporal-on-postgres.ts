@@ -7,7 +7,7 @@ import { runCommand } from '../../local/run-command.ts';
 import { signalProcess } from '../../local/process-table.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { atExit } from '../harness/at-exit.ts';
-import { asAdmin } from '../harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
 import { registerNamespace } from '../harness/namespace.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 

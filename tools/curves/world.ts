@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { createCleanup } from '../../process/cleanup.ts';
 import { makePool } from '../../store/pool.ts';
-import { asAdmin } from '../harness/databases.ts';
+import { asAdmin } from '../../local/database-copy.ts';
 import type { Servers } from '../harness/servers.ts';
 import { type Service, startService } from '../harness/service.ts';
 import { LOAD_ENVIRONMENT } from '../load/environment.ts';

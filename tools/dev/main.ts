@@ -1,9 +1,12 @@
 // `npm run dev`: PostgreSQL and Temporal as with `npm start`, and API and worker that start again whenever the sources change.
 import path from 'node:path';
 import { configurationProblems } from '../../local/configuration.ts';
+import { startControl } from '../../local/control/start.ts';
+import { makeTerminal } from '../../local/control/terminal.ts';
 import { killAllParts } from '../../local/data-lock.ts';
 import { readStackOptions } from '../../local/options.ts';
 import { type PartContext, migrate, startPrograms } from '../../local/parts.ts';
+import { makePartStates } from '../../local/part-states.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { removeRunningStack, writeRunningStack } from '../../local/service-url.ts';
 import { runningStack, startServers } from '../../local/stack.ts';
@@ -23,7 +26,8 @@ const root = packageRoot();
 const { env, ...file } = readEnvironment(process.env, root);
 const options = readStackOptions(env, root, process.argv.slice(2), file);
 const compiled = path.join(root, 'dist');
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const terminal = makeTerminal((line) => void process.stdout.write(`${line}\n`));
+const { say } = terminal;
 const abort = new AbortController();
 const servers = createCleanup();
 let programs = createCleanup();
@@ -72,7 +76,7 @@ async function startBoth(children: PartContext): Promise<void> {
 
 async function main(): Promise<void> {
   const script = (...parts: string[]): string => path.join(compiled, ...parts);
-  const { stack, children } = await startServers({
+  const { stack, children: ofServers } = await startServers({
     options,
     scripts: {
       migrate: script('ops', 'migrate.js'),
@@ -83,8 +87,10 @@ async function main(): Promise<void> {
     findProblems: () => configurationProblems(env, options, file),
     say,
     cleanup: servers,
+    states: makePartStates(),
     signal: abort.signal,
   });
+  const children = await startControl(ofServers, stack, terminal);
   const restarts = makeRestarts(async () => {
     const startedAt = performance.now();
     say('\nThe sources have changed.');
@@ -102,7 +108,8 @@ async function main(): Promise<void> {
   const watching = watchSources({ root, say, onChange: restarts.request, onEnd: fail });
   writeRunningStack(options.dataDir, runningStack(stack));
   servers.add('note of the stack', () => removeRunningStack(options.dataDir));
-  say(await summary(stack));
+  // Not for the page: it has a token.
+  process.stdout.write(`${await summary(stack)}\n`);
   say('Watching the sources: API and worker start again when they change.');
   await ended;
   watching.stop();

@@ -54,7 +54,7 @@ async function main(): Promise<number> {
 
 /** An environment with its own data and ports, and without rate limits. */
 async function ownEnvironment(folder: string): Promise<Record<string, string>> {
-  const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'];
+  const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'CONTROL_PORT'];
   const entries: [string, string][] = [
     ['PARLEY_DATA_DIR', folder],
     ['HOST', '127.0.0.1'],

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import pg from 'pg';
+import { asAdmin } from '../../local/database-copy.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
@@ -32,16 +32,5 @@ export async function migrateDatabase(url: string): Promise<void> {
     await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
   } finally {
     await pool.end();
-  }
-}
-
-/** Runs statements that belong to no single database, over a connection of their own. */
-export async function asAdmin<T>(maintenanceUrl: string, run: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: maintenanceUrl });
-  await client.connect();
-  try {
-    return await run(client);
-  } finally {
-    await client.end();
   }
 }

@@ -44,8 +44,8 @@ export async function documentedService(folder: string): Promise<DocumentedServi
   writeFileSync(path.join(bin, 'package.json'), '{"type": "module"}');
   // An answer with a problem fails the command.
   writeFileSync(path.join(bin, '.curlrc'), 'fail-with-body\n');
-  const [api = 0, admin = 0, postgres = 0, temporal = 0, ui = 0] = await Promise.all(
-    Array.from({ length: 5 }, freePort),
+  const [api = 0, admin = 0, postgres = 0, temporal = 0, ui = 0, control = 0] = await Promise.all(
+    Array.from({ length: 6 }, freePort),
   );
   const data = path.join(folder, 'data');
   // Whoever types commands has the program of Temporal.
@@ -67,6 +67,7 @@ export async function documentedService(folder: string): Promise<DocumentedServi
       POSTGRES_PORT: String(postgres),
       TEMPORAL_PORT: String(temporal),
       TEMPORAL_UI_PORT: String(ui),
+      CONTROL_PORT: String(control),
       HOST: '127.0.0.1',
       URL: url,
     },

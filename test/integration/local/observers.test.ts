@@ -5,6 +5,7 @@ import { startObservers } from '../../../local/observers.ts';
 import { type StackOptions, stackOptions } from '../../../local/options.ts';
 import type { PartContext } from '../../../local/parts.ts';
 import { freePort } from '../../../local/ports.ts';
+import { makePartStates } from '../../../local/part-states.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { testFolder } from '../../harness/folder.ts';
@@ -42,7 +43,7 @@ async function bench(env: NodeJS.ProcessEnv = {}): Promise<Bench> {
   return {
     ...{ options, said, folder },
     context: {
-      ...{ options, env: all, cleanup },
+      ...{ options, env: all, cleanup, states: makePartStates() },
       scripts: { migrate: '', worker: '', api: '' },
       say: (line) => said.push(line),
       signal: new AbortController().signal,

@@ -25,7 +25,7 @@ let supervisor: Supervisor;
 let sent = 0;
 
 beforeAll(async () => {
-  const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'];
+  const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'CONTROL_PORT'];
   const env: Record<string, string> = {
     ...LIMITS_OFF,
     PATH: process.env.PATH ?? '',

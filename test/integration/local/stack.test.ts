@@ -7,9 +7,10 @@ import ts from 'typescript';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
 import { readStackOptions, stackOptions } from '../../../local/options.ts';
-import { freePort } from '../../../local/ports.ts';
+import { freePort, portAnswers } from '../../../local/ports.ts';
 import { superviseStack, type Supervisor } from '../../../local/stack.ts';
 import { summary } from '../../../local/summary.ts';
+import { controlClient } from '../../harness/control.ts';
 import { testFolder } from '../../harness/folder.ts';
 
 // A fake worker or API: ready at once, writes a line when it is stopped, and exits on request.
@@ -59,6 +60,7 @@ async function bench(): Promise<Bench> {
     PORT: String(await freePort()),
     ADMIN_PORT: String(await freePort()),
     SDK_METRICS_PORT: String(await freePort()),
+    CONTROL_PORT: String(await freePort()),
   };
   const said: string[] = [];
   const supervise = (findProblems?: () => Promise<readonly string[]>): Supervisor => {
@@ -100,6 +102,38 @@ test('the API and the worker listen on the loopback address, unless HOST says ot
     }
     await supervisor.stop();
   }
+});
+
+test('the web app has a control server, which is off where others reach the API', async () => {
+  for (const [HOST, isOn] of [
+    ['', true],
+    ['localhost', true],
+    ['0.0.0.0', false],
+  ] as const) {
+    const { supervise, env, said, scripts } = await bench();
+    writeFileSync(scripts.api, standIn.replace('env.HOST', 'env.WEB_APP_CONTROL_URL ?? "off"'));
+    env.HOST = HOST;
+    const supervisor = supervise();
+    await supervisor.started;
+    const control = `http://127.0.0.1:${env.CONTROL_PORT}`;
+    expect(await (await fetch(`http://127.0.0.1:${env.PORT}/`)).text()).toBe(isOn ? control : 'off');
+    expect(await portAnswers(Number(env.CONTROL_PORT))).toBe(isOn);
+    expect(said.includes('Web app: HOST is 0.0.0.0, so it has no buttons, and asks for a token')).toBe(!isOn);
+    await supervisor.stop();
+    expect(await portAnswers(Number(env.CONTROL_PORT))).toBe(false);
+  }
+});
+
+test('servers that the stack does not run are not touched, and tokens of another issuer are not made', async () => {
+  const { supervise, env } = await bench();
+  env.JWT_ISSUER = 'https://issuer.example';
+  await supervise().started;
+  const control = controlClient({ api: Number(env.PORT), control: Number(env.CONTROL_PORT) });
+  for (const what of ['kill-postgres', 'stop-temporal', 'take-backup', 'restore-backup'])
+    expect(await control.act(what)).toMatchObject({ status: 409, body: { code: 'external-part' } });
+  expect(await control.act('terminate-workflow', 'YQ')).toMatchObject({ status: 409, body: { code: 'external-part' } });
+  expect((await control.ask('POST', '/tokens', { body: '{"user":"alice"}' })).status).toBe(404);
+  expect((await control.act('kill-api')).status).toBe(202);
 });
 
 test('a second start on the same folder is refused, and the first stack keeps running', async () => {
@@ -226,6 +260,8 @@ test('the summary contains a token and commands to copy', async () => {
   const servers = { options, databaseUrl: '', temporalAddress: 'here:7233', uiUrl: undefined };
   const text = await summary({ ...servers, secret: 'a secret of the developer' });
   expect(text.match(/^curl .*http:\/\/127\.0\.0\.1:1234\/v1\/conversations/gm)).toHaveLength(3);
+  // The first thing that a person sees.
+  expect(text.trim().split('\n')[2]).toMatch(/^ {2}Web app +http:\/\/localhost:1234\/app\/$/);
   expect(text).toMatch(/^export TOKEN=[\w-]+\.[\w-]+\.[\w-]+$/m);
   expect(text).toMatch(/^ {2}Documentation +http:\/\/127\.0\.0\.1:1234\/docs#token=[\w-]+\.[\w-]+\.[\w-]+$/m);
   const withIssuer = await summary({ ...servers, secret: undefined });

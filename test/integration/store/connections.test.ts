@@ -8,7 +8,7 @@ import { watchConnections } from '../../../store/connection-watch.ts';
 import { makePool } from '../../../store/pool.ts';
 import { checkConnections } from '../../../store/pooler.ts';
 import { connectionOf } from '../../../store/server.ts';
-import { asAdmin } from '../../../tools/harness/databases.ts';
+import { asAdmin } from '../../../local/database-copy.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { testFolder } from '../../harness/folder.ts';

@@ -41,6 +41,30 @@ test('what ends is started again, and each line says how often in a row', async 
   ]);
 });
 
+test('what a person ends again and again does not count, and every pause is the shortest', async () => {
+  const { start, children } = starts();
+  const said: string[] = [];
+  let ends = 0;
+  const kept = keepRunning({
+    name: 'Part',
+    first: await start(),
+    start,
+    details: () => '',
+    say: (line) => said.push(line),
+    onEnd: () => {
+      ends += 1;
+    },
+    wasExpected: () => ends !== 3,
+  });
+  onTestFinished(kept.stop);
+  for (const count of [2, 3, 4, 5]) {
+    signalProcess(children.at(-1)?.pid ?? 0, 'SIGKILL');
+    await waitUntil(() => children.length === count, { what: `start ${count}` });
+  }
+  const asked = 'Part: ended as the web app asked (SIGKILL); restarting in 0.5 s.';
+  expect(said).toEqual([asked, asked, 'Part: ended unexpectedly (SIGKILL); restarting in 1 s.', asked]);
+});
+
 test('a start that fails is tried again, also the first', async () => {
   const { start, children } = starts();
   const said: string[] = [];
@@ -81,6 +105,14 @@ test('a stop during a restart leaves nothing running', async () => {
   goOn();
   await stopped;
   expect(children.map(({ pid }) => processIdentity(pid))).toEqual([undefined, undefined]);
+});
+
+test('a process that is stopped by a signal ends when it is asked to, and not only when it is killed', async () => {
+  const { start } = starts();
+  const one = await start();
+  signalProcess(one.pid, 'SIGSTOP');
+  await one.stop();
+  expect(await one.exited).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
 test('the log of the supervisor says nothing about a stop', async () => {

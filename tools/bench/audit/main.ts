@@ -7,7 +7,8 @@ import { startPostgres } from '../../../local/postgres.ts';
 import { type Slice, auditNextConversations } from '../../../store/consistency/audit.ts';
 import { makePool } from '../../../store/pool.ts';
 import { optionsOrExit, wholeNumber } from '../../command-line.ts';
-import { asAdmin, migrateDatabase } from '../../harness/databases.ts';
+import { asAdmin } from '../../../local/database-copy.ts';
+import { migrateDatabase } from '../../harness/databases.ts';
 import { seedMany } from '../../load/seed-many.ts';
 
 // `npm run bench:audit`: the consistency audit of many conversations, without its pauses (docs/explanation/consistency.md).

@@ -1,0 +1,278 @@
+import { describe, expect, test } from 'vitest';
+import { ProblemError } from '../../../client/index.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import type { OpenChatOptions, TestChat } from '../../harness/chats.ts';
+import { chatOpener, shown, texts, untilShown, untilTexts, usersOf } from '../../harness/chats.ts';
+import { SENDER_SECRET } from '../../harness/off-boarding.ts';
+import { useService } from '../../harness/service.ts';
+
+const service = useService({ apis: 1, workers: 1, env: { EXTERNAL_SENDER_KEY: SENDER_SECRET } });
+const opened = chatOpener(service);
+let run = 0;
+
+/** A chat of a user of this test. */
+const open = (user: string, options?: OpenChatOptions): Promise<TestChat> => opened(`${user}-${run}`, options);
+
+interface Gathered {
+  readonly id: string;
+  readonly chats: readonly TestChat[];
+}
+
+/** A conversation of these users, of which the first made it. */
+async function gather(users: readonly string[], options: OpenChatOptions = {}): Promise<Gathered> {
+  run++;
+  const chats = await Promise.all(users.map((user) => open(user, options)));
+  const [first] = chats;
+  if (first === undefined) throw new Error('nobody');
+  for (const chat of chats) await untilOnline(chat);
+  const others = chats.slice(1).map(({ user }) => user);
+  const id = await first.create({ users: others });
+  for (const chat of chats) {
+    await untilShown(chat, id, ({ members }) => members.length === chats.length, `${chat.user} is in`);
+  }
+  return { id, chats };
+}
+
+async function untilOnline(chat: TestChat): Promise<void> {
+  const isReady = async (): Promise<boolean> =>
+    chat.state.connection === 'online' &&
+    (await service().clientOf(chat.user, { device: chat.device }).keyPackageCount()).available > 0;
+  await waitUntil(isReady, { what: `${chat.user} is online, and can be added` });
+}
+
+function last(chats: readonly TestChat[]): TestChat {
+  const chat = chats.at(-1);
+  if (chat === undefined) throw new Error('nobody');
+  return chat;
+}
+
+function two({ chats }: Gathered): [TestChat, TestChat] {
+  const [alice, bob] = chats;
+  if (alice === undefined || bob === undefined) throw new Error('two');
+  return [alice, bob];
+}
+
+describe('a chat', () => {
+  test('creates a conversation with users, sends, and tells each state of a message', async () => {
+    const gathered = await gather(['alice', 'bob', 'carol']);
+    const { id, chats } = gathered;
+    const [alice, bob] = two(gathered);
+    const sent = await alice.send(id, 'hello');
+    await untilTexts(chats, id, ['hello']);
+    expect(alice.statesOf(sent)).toEqual(['waiting', 'sent', 'seen']);
+    expect(bob.statesOf(sent)).toEqual(['seen']);
+    const [message] = await bob.history(id);
+    expect(message).toMatchObject({ id: sent, sender: alice.user, isOwn: false, isDeleted: false });
+    expect(message?.at).toBeGreaterThan(0);
+    // The state is an event, too.
+    await waitUntil(() => bob.events.state.at(-1)?.conversations[0]?.last?.text === 'hello', { what: 'it is told' });
+    const safeties = await Promise.all(chats.map((chat) => chat.safety(id)));
+    expect(new Set(safeties.map(({ epochAuthenticator }) => epochAuthenticator)).size).toBe(1);
+    expect(safeties[0]?.position?.chain).toBe(safeties[1]?.position?.chain);
+    expect((await alice.policy(id)).externalJoin).toBe('member');
+  });
+
+  test('adds users, also when a commit of somebody else wins the race, and names those who cannot be added', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const others = await Promise.all(['carol', 'dave'].map((user) => open(user)));
+    for (const chat of others) await untilOnline(chat);
+    const [carol, dave] = others as [TestChat, TestChat];
+    const [first, second] = await Promise.all([alice.add(id, [carol.user]), bob.add(id, [dave.user, 'nobody'])]);
+    expect(first).toMatchObject({ invited: [carol.user], missing: [] });
+    expect(second.invited).toEqual([dave.user]);
+    for (const chat of [alice, bob, carol, dave])
+      await untilShown(chat, id, ({ members }) => members.length === 4, `${chat.user} sees all`);
+    await dave.send(id, 'here I am');
+    await untilTexts([alice, bob, carol], id, ['here I am']);
+  });
+
+  test('removes a user, and one lets itself out; the conversation can still be read', async () => {
+    const gathered = await gather(['alice', 'bob', 'carol']);
+    const { id, chats } = gathered;
+    const [alice, bob] = two(gathered);
+    const carol = last(chats);
+    await alice.send(id, 'before');
+    await untilTexts(chats, id, ['before']);
+    await alice.remove(id, [bob.user]);
+    await untilShown(bob, id, ({ state }) => state === 'removed', 'bob is out');
+    expect(await texts(bob, id)).toEqual(['before']);
+    for (const call of [bob.remove(id, [alice.user]), bob.send(id, 'no more'), bob.leave(id), bob.add(id, ['x'])])
+      await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 403, code: 'removed' });
+    for (const call of [bob.send('AAAA', 'no'), bob.history('AAAA'), bob.delete(id, 'none'), bob.policy('AAAA')])
+      await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 404, code: 'not-found' });
+    await carol.leave(id);
+    await untilShown(alice, id, (one) => usersOf(one) === alice.user, 'carol is out of the tree');
+    expect(shown(carol, id)?.state).toBe('removed');
+  });
+
+  test('pages back through its history', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const wanted = Array.from({ length: 12 }, (_, i) => `message ${i}`);
+    for (const text of wanted) await alice.send(id, text);
+    await untilTexts([alice, bob], id, wanted);
+    const read: string[] = [];
+    for (let before: string | undefined; ;) {
+      const page = await bob.history(id, { limit: 5, ...(before === undefined ? {} : { before }) });
+      read.unshift(...page.map(({ text }) => text));
+      before = page[0]?.id;
+      if (before === undefined) break;
+    }
+    expect(read).toEqual(wanted);
+  });
+
+  test('counts what is unread, and what is read on one device is read on the other', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined by itself');
+    const unread = (chat: TestChat): number => shown(chat, id)?.unread ?? -1;
+    const untilUnread = (wanted: number): Promise<void> =>
+      waitUntil(() => unread(bob) === wanted && unread(laptop) === wanted, { what: `both show ${wanted}` }).catch(
+        (error: unknown) => {
+          throw new Error(`${String(error)}: ${unread(bob)} and ${unread(laptop)}`);
+        },
+      );
+    for (const text of ['one', 'two', 'three']) await alice.send(id, text);
+    await untilUnread(3);
+    expect(bob.state.unread).toBe(3);
+    const [one, two_] = await bob.history(id);
+    await laptop.markRead(id, one?.id);
+    await untilUnread(2);
+    await bob.markRead(id);
+    await untilUnread(0);
+    await bob.markUnread(id, two_?.id ?? '');
+    await untilUnread(2);
+    await alice.send(id, 'four');
+    await untilUnread(3);
+    // A new process counts none of them twice.
+    await bob.close();
+    const again = await open('bob', { store: bob.store, isCut: true, device: bob.device });
+    expect(unread(again)).toBe(3);
+    again.cut(false);
+    await alice.send(id, 'five');
+    await waitUntil(() => unread(again) === 4, { what: 'one more is unread' });
+    expect(unread(alice)).toBe(0);
+  });
+
+  test('shows who is typing, until the message is there', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    alice.typing(id);
+    await untilShown(bob, id, ({ typing }) => typing.join() === alice.user, 'alice is typing');
+    await alice.send(id, 'typed');
+    await untilShown(bob, id, ({ typing, last }) => typing.length === 0 && last?.text === 'typed', 'it is there');
+    expect(shown(alice, id)?.typing).toEqual([]);
+  });
+
+  test('deletes a message for everybody, also for who was away', async () => {
+    const gathered = await gather(['alice', 'bob', 'carol']);
+    const { id, chats } = gathered;
+    const [alice, bob] = two(gathered);
+    const carol = last(chats);
+    const sent = await bob.send(id, 'a mistake');
+    await untilTexts(chats, id, ['a mistake']);
+    await carol.close();
+    await bob.delete(id, sent);
+    await untilTexts([alice, bob], id, ['(deleted)']);
+    expect(alice.events.message.at(-1)).toMatchObject({ id: sent, isDeleted: true, text: '' });
+    const again = await open('carol', { store: carol.store, device: carol.device });
+    await untilTexts([again], id, ['(deleted)']);
+    await alice.send(id, 'mine');
+    await untilTexts([bob], id, ['(deleted)', 'mine']);
+    const mine = (await bob.history(id)).at(-1)?.id ?? '';
+    await expect(bob.delete(id, mine)).rejects.toMatchObject({ code: 'not-allowed' });
+  });
+
+  test('joins by a link where anybody may, and by a request that a member admits', async () => {
+    run++;
+    const alice = await open('alice');
+    const eve = await open('eve');
+    await untilOnline(eve);
+    const anybody = await alice.create({ policy: { externalJoin: 'anyone' } });
+    await eve.join(anybody);
+    await eve.send(anybody, 'found it');
+    await untilTexts([alice, eve], anybody, ['found it']);
+
+    const asked = await alice.create({ policy: { externalJoin: 'request' } });
+    await expect(eve.join(asked)).rejects.toThrow(ProblemError);
+    await eve.askToJoin(asked);
+    await untilShown(alice, asked, ({ requests }) => requests.length === 1, 'alice sees the request');
+    const [request] = shown(alice, asked)?.requests ?? [];
+    expect(request?.user).toBe(eve.user);
+    expect(await alice.admit(asked, request?.ref ?? '')).toBe(true);
+    await untilShown(eve, asked, ({ state }) => state === 'joined', 'eve is in');
+    expect(await alice.admit(asked, request?.ref ?? '')).toBe(false);
+    await alice.send(asked, 'welcome');
+    await untilTexts([alice, eve], asked, ['welcome']);
+  });
+
+  test('joins again when the app asks, and both go on', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    await alice.send(id, 'before');
+    await untilTexts([bob], id, ['before']);
+    await bob.rejoin(id);
+    expect(bob.events.rejoined).toEqual([{ conversation: id, reason: 'requested' }]);
+    await bob.send(id, 'after');
+    await untilTexts([alice, bob], id, ['before', 'after']);
+  });
+
+  test('a removed device is out of the group, and its user is not', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    const key = (await laptop.safety(id)).device;
+    await alice.removeDevice(id, key);
+    await untilShown(laptop, id, ({ state }) => state === 'removed', 'the laptop is out');
+    await bob.send(id, 'still here');
+    await untilTexts([alice, bob], id, ['still here']);
+  });
+
+  test.each([{ externalSender: true }, { externalSender: false }])(
+    'logs out: the service forgets the device, the others drop its leaf, and nothing is left in the store ($externalSender)',
+    async (options) => {
+      const gathered = await gather(['alice', 'bob'], options);
+      const [alice, bob] = two(gathered);
+      const { id } = gathered;
+      const laptop = await open('bob', options);
+      const devices = ({ members }: { members: readonly { user: string; devices: readonly string[] }[] }): number =>
+        members.flatMap((one) => one.devices).length;
+      for (const chat of [alice, bob, laptop]) await untilShown(chat, id, (one) => devices(one) === 3, 'all are in');
+      expect(await bob.devices()).toHaveLength(2);
+      await laptop.logOut();
+      expect(laptop.events.ended).toEqual([{ why: 'logged-out' }]);
+      expect(laptop.store.entries()).toEqual([]);
+      for (const chat of [alice, bob]) await untilShown(chat, id, (one) => devices(one) === 2, 'its leaf is gone');
+      expect(await bob.devices()).toHaveLength(1);
+      await bob.send(id, 'bye');
+      await untilTexts([alice, bob], id, ['bye']);
+    },
+  );
+
+  test('a device that another one forgets ends', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [, bob] = two(gathered);
+    const stolen = await open('bob');
+    await untilOnline(stolen);
+    await bob.forgetDevice(stolen.device);
+    await waitUntil(() => stolen.events.ended.length > 0, { what: 'the chat ends' });
+    expect(stolen.events.ended).toEqual([{ why: 'unauthenticated' }]);
+  });
+
+  test('a second program on the same device takes its place', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice] = two(gathered);
+    await open('alice', { store: alice.store, device: alice.device });
+    await waitUntil(() => alice.events.ended.length > 0, { what: 'the first one ends' });
+    expect(alice.events.ended).toEqual([{ why: 'replaced' }]);
+  });
+});

@@ -1,0 +1,47 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { openConversation } from '../shell/session.ts';
+import type { ChatModel } from './chat-model.ts';
+import { ConversationList } from './conversation-list.tsx';
+import { JoiningThread } from './joining-thread.tsx';
+import { NewConversation } from './new-conversation.tsx';
+import { NoThread } from './no-thread.tsx';
+import { Thread } from './thread.tsx';
+
+export interface ChatPaneProps {
+  readonly model: ChatModel;
+  /** Shows a conversation, or none. */
+  readonly onShow: (conversation: string | undefined) => void;
+}
+
+/** The left pane: the conversations of a person, and the one that is open. */
+export function ChatPane({ model, onShow }: ChatPaneProps): JSX.Element {
+  const [isNew, setNew] = useState(false);
+  const open = openConversation.value;
+  const conversation = model.current.value;
+  const start = (): void => setNew(true);
+  return (
+    <div class="chat-pane" data-view={open === undefined ? 'list' : 'thread'}>
+      <ConversationList model={model} onShow={onShow} onNew={start} />
+      <main class="thread" id="messages" tabIndex={-1} aria-label="Conversation">
+        {open === undefined ? (
+          <NoThread model={model} onNew={start} />
+        ) : conversation === undefined ? (
+          <JoiningThread model={model} conversation={open} onBack={() => onShow(undefined)} />
+        ) : (
+          <Thread key={open} model={model} conversation={conversation} onShow={onShow} />
+        )}
+      </main>
+      {isNew && (
+        <NewConversation
+          model={model}
+          onClose={() => setNew(false)}
+          onMade={(id) => {
+            setNew(false);
+            onShow(id);
+          }}
+        />
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,146 @@
+import type { JSX } from 'preact';
+import { useId, useState } from 'preact/hooks';
+import type { ChatMember } from '../../client/index.ts';
+import { Avatar } from '../parts/avatar.tsx';
+import { ConfirmButton } from '../parts/confirm-button.tsx';
+import { Problem } from '../parts/problem.tsx';
+import { useAct } from '../parts/use-act.ts';
+import type { SectionProps } from './conversation-sheet.tsx';
+import { shortKey } from './fingerprint.ts';
+import { nameProblem, namesIn } from './names.ts';
+import { missingWords } from './problem-words.ts';
+import { useSafety } from './use-safety.ts';
+
+/** The people in a conversation, and their devices. */
+export function PeopleSection({ model, conversation }: SectionProps): JSX.Element {
+  const details = model.details.value;
+  const isIn = conversation.state !== 'removed';
+  const may = (who: 'admin' | 'member' | 'nobody' | undefined): boolean =>
+    isIn && (who === undefined || who === 'member' || (who === 'admin' && details?.role === 'admin'));
+  const own = useSafety(model, conversation)?.device;
+  return (
+    <section aria-labelledby="people">
+      <h3 id="people">People</h3>
+      {may(details?.policy.whoMayAdd) && <AddForm model={model} conversation={conversation} />}
+      <ul>
+        {conversation.members.map((member) => (
+          <Person
+            key={member.user}
+            model={model}
+            conversation={conversation}
+            member={member}
+            own={own}
+            mayRemove={may(details?.policy.whoMayRemove)}
+          />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function AddForm({ model, conversation }: SectionProps): JSX.Element {
+  const [text, setText] = useState('');
+  const [said, setSaid] = useState<readonly string[]>([]);
+  const { isBusy, problem, act } = useAct();
+  const field = useId();
+  const names = namesIn(text);
+  const wrong = text === '' ? undefined : names.map(nameProblem).find((one) => one !== undefined);
+  const add = (event: Event): void => {
+    event.preventDefault();
+    if (names.length === 0 || wrong !== undefined) return;
+    void act(async () => {
+      setSaid([]);
+      const { invited, missing, exhausted } = await model.session.chat.add(conversation.id, names);
+      setText('');
+      setSaid([
+        ...(invited.length === 0 ? [] : [`Added: ${invited.join(', ')}.`]),
+        ...missing.map((one) => missingWords(one.user, one.code)),
+        ...exhausted.map((one) => missingWords(`${one.user} on ${one.device}`, 'exhausted')),
+      ]);
+    });
+  };
+  return (
+    <form class="stack is-tight" onSubmit={add} noValidate>
+      <label for={field} class="hidden-text">
+        Names to add
+      </label>
+      <div class="row">
+        <input
+          id={field}
+          class="input grow"
+          dir="auto"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          placeholder="Names, with commas between them"
+          value={text}
+          onInput={({ currentTarget }) => setText(currentTarget.value)}
+        />
+        <button type="submit" class="button is-main" disabled={isBusy || names.length === 0}>
+          {isBusy && <span class="spinner is-late" />}
+          Add
+        </button>
+      </div>
+      <div role="status" class="hint">
+        {wrong}
+        {said.map((one) => (
+          <p key={one} class="long-text">
+            <bdi>{one}</bdi>
+          </p>
+        ))}
+      </div>
+      <Problem words={problem} />
+    </form>
+  );
+}
+
+interface PersonProps extends SectionProps {
+  readonly member: ChatMember;
+  /** Signature key of this device. */
+  readonly own: string | undefined;
+  readonly mayRemove: boolean;
+}
+
+function Person({ model, conversation, member, own, mayRemove }: PersonProps): JSX.Element {
+  const { chat, user } = model.session;
+  const isSelf = member.user === user;
+  return (
+    <li class="person">
+      <Avatar user={member.user} />
+      <span class="long-text">
+        <bdi>{member.user}</bdi>
+        {isSelf && <span class="hint"> (you)</span>}
+      </span>
+      {mayRemove && !isSelf ? (
+        <ConfirmButton
+          isSmall
+          label="Remove"
+          confirm="Really remove"
+          of={member.user}
+          onConfirm={() => chat.remove(conversation.id, [member.user])}
+        />
+      ) : (
+        <span />
+      )}
+      <ul class="devices" aria-label={`Devices of ${member.user}`}>
+        {member.devices.map((key) => (
+          <li key={key} class="device">
+            <span class="hint">
+              Device <code>{shortKey(key)}</code>
+              {key === own && ' (this one)'}
+            </span>
+            {mayRemove && key !== own && member.devices.length > 1 && (
+              <ConfirmButton
+                isSmall
+                label="Remove"
+                confirm="Really remove"
+                of={`device ${shortKey(key)} of ${member.user}`}
+                onConfirm={() => chat.removeDevice(conversation.id, key)}
+              />
+            )}
+          </li>
+        ))}
+      </ul>
+    </li>
+  );
+}

@@ -1,0 +1,2 @@
+// The service worker of /app/. It is here for push messages.
+export {};
