@@ -1,12 +1,8 @@
 import { signal } from '@preact/signals';
+import { isOfTheChat } from './chat-requests.ts';
 
 /** The network of the chat is cut: a button of the right pane does it. The right pane itself still sees the service. */
 export const isCut = signal(false);
-
-/** What the chat asks the service for. An operator's view of the service, files and the control server are not cut. */
-export function isOfTheChat(url: URL, origin: string): boolean {
-  return url.origin === origin && url.pathname.startsWith('/v1/') && !url.pathname.startsWith('/v1/admin/');
-}
 
 /**
  * Puts a switch into `fetch`: while the network is cut, requests of the chat fail as they fail without a network, and what is open
