@@ -81,10 +81,12 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
         {control === undefined ? null : BREAKAGES.map((breakage) => button(breakage, () => void begin(breakage)))}
         <button
           type="button"
-          class="button is-small"
-          aria-pressed={isCut.value}
+          class={`button is-small${isCut.value ? ' is-on' : ''}`}
           title="Only this window: what you write waits here. Other windows go on."
-          onClick={() => (isCut.value = !isCut.value)}
+          onClick={() => {
+            setBegun(undefined);
+            isCut.value = !isCut.value;
+          }}
         >
           {isCut.value ? 'Connect this window again' : 'Cut this window’s network'}
         </button>

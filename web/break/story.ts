@@ -25,7 +25,7 @@ export function storyOf(since: number, { changes }: StackView, facts: readonly F
     .filter((fact) => {
       if (fact.kind === 'care') return true;
       if (fact.kind === 'workflow') return fact.tone === 'bad' || fact.key.startsWith('run:');
-      if (fact.kind !== 'operation' || fact.tone === 'plain') return false;
+      if (fact.kind !== 'operation' || fact.isMinor === true || fact.tone === 'plain') return false;
       // One of each way and outcome is enough.
       const way = fact.details
         .filter(([name]) => name === 'Way' || name === 'Why this way' || name === 'Outcome')

@@ -37,13 +37,13 @@ export function LifePane({
   const now = life.value;
 
   if (conversation === undefined) return <Welcome>{children}</Welcome>;
-  if (session.value !== undefined && token === undefined) return <NoAccess />;
-  if (now.connection.kind === 'no-access')
+  const isRefused = now.connection.kind === 'no-access';
+  if (isRefused || (session.value !== undefined && token === undefined))
     return (
-      <>
-        <NoAccess reason={now.connection.reason} />
+      <div class="life">
+        <NoAccess reason={now.connection.kind === 'no-access' ? now.connection.reason : undefined} />
         {children}
-      </>
+      </div>
     );
   return (
     <div class="life">

@@ -92,7 +92,7 @@ test('the picture says what the control server knows', () => {
   const stops = stopsOf({ life: emptyLife('c'), parts, isCut: true });
   expect(Object.values(stops).map(({ title, now }) => `${title}: ${now}`)).toEqual([
     ...['Windows: network cut', 'API: takes requests', 'Workflow: is stopped', 'Worker: is down'],
-    'Postgres: decides and keeps',
+    'Postgres: decides',
   ]);
 });
 

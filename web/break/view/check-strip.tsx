@@ -23,7 +23,7 @@ export function CheckStrip({ verdict }: { readonly verdict: Verdict | undefined 
       </ul>
       <p>
         {countWords(verdict)}
-        {windows === 0 ? '' : ` · compared with ${windows === 1 ? 'another window' : `${windows} other windows`}`}
+        {windows === 0 ? '' : ` · ${windows + 1} windows compared`}
         <span role="status" class={isWrong ? 'is-wrong' : 'hidden-text'}>
           {isWrong ? ` · ${wrongWords(verdict)}` : wrongWords(verdict)}
         </span>

@@ -1,4 +1,5 @@
 import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { clockTime } from '../../life/view/clock.ts';
 import type { StoryLine } from '../story.ts';
 
@@ -23,8 +24,11 @@ export function StoryPanel({
   secondsLeft,
   onClose,
 }: StoryPanelProps): JSX.Element {
+  const panel = useRef<HTMLElement>(null);
+  // What was clicked for must be seen.
+  useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [title, lines.length]);
   return (
-    <section class="story" aria-label="What happens now">
+    <section ref={panel} class="story" aria-label="What happens now">
       <div class="row">
         <h3 class="grow">{title}</h3>
         {isRunning ? (

@@ -49,8 +49,8 @@ export function LifeHead({ life }: { readonly life: LifeState }): JSX.Element {
 
 /** What the workflow does, in one word or two. */
 function statusWords({ workflow, troubles, connection }: LifeState): string | undefined {
-  if (connection.kind === 'away') return 'nobody knows: the API is away';
-  if (troubles.some(({ part }) => part === 'temporal')) return 'nobody knows: Temporal is away';
+  if (connection.kind === 'away') return 'unknown';
+  if (troubles.some(({ part }) => part === 'temporal')) return 'unknown';
   if (workflow === undefined) return undefined;
   const { status, taskAttempt = 1 } = workflow;
   if (status === 'RUNNING') return taskAttempt > 1 ? `runs, try ${taskAttempt}` : 'runs';

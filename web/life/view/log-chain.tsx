@@ -36,9 +36,11 @@ function Entry({ entry, before }: { readonly entry: LifeEntry; readonly before: 
           {seq}
         </span>
         <span class="entry-what">
-          <strong>{KINDS[kind]}</strong> <span class="hint">{`epoch ${epoch}`}</span>{' '}
+          <strong>{KINDS[kind]}</strong>{' '}
           <span class="hint">
-            {deleted === undefined ? (bytes === undefined ? '' : sizeWords(bytes)) : `body ${deleted}`}
+            {`· epoch ${epoch}`}
+            {deleted === undefined ? '' : ` · body ${deleted}`}
+            {bytes === undefined ? '' : ` · ${sizeWords(bytes)}`}
           </span>
         </span>
         <time class="hint" dateTime={new Date(at).toISOString()}>

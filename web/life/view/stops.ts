@@ -40,10 +40,10 @@ export function stopsOf({ life, parts, isCut }: StopFacts): Record<StopName, Sto
       ...(api === undefined ? fine(waiting === 0 ? 'takes requests' : `${waiting} wait here`) : broken(api)),
     },
     workflow: { name: 'workflow', title: 'Workflow', ...workflowNow(life, parts, inFlight) },
-    worker: { name: 'worker', title: 'Worker', ...(worker === undefined ? fine('runs it') : broken(worker)) },
+    worker: { name: 'worker', title: 'Worker', ...(worker === undefined ? fine('local activity') : broken(worker)) },
     postgres: {
       ...{ name: 'postgres', title: 'Postgres' },
-      ...(postgres === undefined ? fine('decides and keeps') : broken(postgres)),
+      ...(postgres === undefined ? fine('decides') : broken(postgres)),
     },
   };
 }
@@ -52,10 +52,10 @@ function workflowNow(life: LifeState, parts: readonly Part[], inFlight: number):
   const temporal = troubleOf(parts, 'temporal') ?? (isAway(life, 'temporal') ? 'does not answer' : undefined);
   if (temporal !== undefined) return broken(temporal);
   const { status, taskAttempt = 1 } = life.workflow ?? {};
-  if (status === undefined) return fine('puts in order');
+  if (status === undefined) return fine('one mailbox');
   if (status === 'RUNNING') {
     if (taskAttempt > 1) return { now: `try ${taskAttempt} of its step`, tone: 'warning' };
-    return fine(inFlight === 0 ? 'puts in order' : `${inFlight} in mailbox`);
+    return fine(inFlight === 0 ? 'one mailbox' : `${inFlight} in its mailbox`);
   }
   if (status === 'TERMINATED' || status === 'FAILED' || status === 'TIMED_OUT')
     return { now: plainWords(status), tone: 'warning' };

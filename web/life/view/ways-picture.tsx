@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { LifeState } from '../model/life-state.ts';
-import { operationCaption } from '../words/operation-words.ts';
+import { isMinor, operationCaption } from '../words/operation-words.ts';
 import { pathWords } from '../words/reasons.ts';
 import { type Box, type Layout, type Piece, pointsOf, waysOf } from './geometry.ts';
 import { type Stop, type StopFacts, type StopName, stopsOf, wayOf } from './stops.ts';
@@ -19,7 +19,7 @@ export function WaysPicture(facts: StopFacts): JSX.Element {
   const layout = useLayout(picture);
   useTravellers(life, layer, layout);
   const now = life.head?.path;
-  const last = life.operations.at(-1);
+  const last = life.operations.findLast((one) => !isMinor(one));
   return (
     <figure class="ways" aria-label="Which way operations take">
       <div class="ways-picture" ref={picture}>
@@ -44,6 +44,18 @@ export function WaysPicture(facts: StopFacts): JSX.Element {
         <span>
           {last === undefined ? 'Send a message, and see which way it takes.' : `Latest: ${operationCaption(last)}.`}
         </span>
+        <details>
+          <summary>How to read this</summary>
+          <p>
+            Each dot is an operation, shown when it has its answer: round through the workflow, square directly. Small
+            dots are read marks.
+          </p>
+          <p>
+            The workflow takes all that is in its mailbox as one batch. For a batch a worker runs one local activity,
+            and that is one transaction in Postgres, which decides: it gives each message its number, or refuses it. The
+            API can call the same transaction itself, so people go on chatting while Temporal is slow or away.
+          </p>
+        </details>
       </figcaption>
     </figure>
   );
@@ -134,9 +146,10 @@ function useTravellers(
     if (element === null || layout === undefined || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
     operations
       .filter(({ n }) => n > before)
-      .forEach(({ path, outcome }, i) => {
-        const look = outcome === 'accepted' || outcome === 'duplicate' ? `is-${path ?? 'none'}` : 'is-refused';
-        travel(element, pointsOf(layout, wayOf(path)), look, i * STAGGER_MS);
+      .forEach((one, i) => {
+        const { path, outcome } = one;
+        const way = outcome === 'accepted' || outcome === 'duplicate' ? `is-${path ?? 'none'}` : 'is-refused';
+        travel(element, pointsOf(layout, wayOf(path)), isMinor(one) ? `${way} is-minor` : way, i * STAGGER_MS);
       });
   }, [heard, conversation]);
 }

@@ -22,6 +22,8 @@ export interface Fact {
   readonly kind: FactKind;
   readonly text: string;
   readonly tone: 'plain' | 'good' | 'warning' | 'bad';
+  /** It happens beside what people do, for example a read mark. */
+  readonly isMinor?: boolean;
   /** Names and values, for whoever wants to know more. */
   readonly details: readonly (readonly [name: string, value: string])[];
 }

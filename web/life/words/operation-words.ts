@@ -31,6 +31,7 @@ const REFUSALS = new Map([
   ['unavailable', 'a part did not answer. Its sender tries again with the same id'],
   ['overloaded', 'there is too much to do. Its sender tries again with the same id'],
   ['expired', 'it came too late'],
+  ['log-restarted', 'the database was restored. Its sender repairs the group and sends it again'],
   ['rate-limited', 'its sender asks too much'],
 ]);
 /** The sender tries these again by itself. */
@@ -41,7 +42,13 @@ const PASSING = new Set([
   'unavailable',
   'overloaded',
   'removal-pending',
+  'log-restarted',
 ]);
+
+/** Whether an operation happens beside what people do. */
+export function isMinor({ kind }: LifeOperation): boolean {
+  return kind === 'read' || kind === 'increment';
+}
 
 /** What an operation is called. */
 export function operationName(kind: string): string {
@@ -64,6 +71,7 @@ export function operationFact(event: LifeOperation): Fact {
     key: `operation:${operation}:${at}:${outcome}`,
     at,
     kind: 'operation',
+    isMinor: isMinor(event),
     ...outcomeWords(event),
     details,
   };
