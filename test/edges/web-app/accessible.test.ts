@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { hasChromium, useChromium } from '../../harness/chromium.ts';
+import { useWebAppStack } from '../../harness/web-app/stack.ts';
+import { type AppWindow, signIn, startConversation, twoPeople, windowOf } from '../../harness/web-app/window.ts';
+
+// The web app for people who use a keyboard, a screen reader, other colours or a narrow screen.
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** Names and texts that break layouts: one word without an end, from right to left, emoji of several characters. */
+const LONG = 'w'.repeat(200);
+const TEXTS = ['مرحبا، كيف حالك؟', '👩‍👩‍👧‍👦🏳️‍🌈', 'x'.repeat(600), 'two\nlines', '<b>no markup</b>', 'שלום abc 123'];
+
+interface Finding {
+  readonly id: string;
+  readonly nodes: readonly { readonly target: readonly string[]; readonly failureSummary: string }[];
+}
+
+/** What axe finds, as text. */
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate<Finding[]>(
+    `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)`,
+  );
+  return found.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
+  );
+}
+
+describe.skipIf(!hasChromium)('the web app is for everybody', () => {
+  const stack = useWebAppStack();
+  const browser = useChromium();
+  let alice: AppWindow;
+  beforeAll(async () => {
+    // axe makes elements from text, which the content policy of the page forbids. The browser closes the context.
+    const context = await browser().newContext({ bypassCSP: true });
+    const [first, other] = await twoPeople(context, stack().url, ['alice', LONG]);
+    alice = first;
+    for (const text of TEXTS) {
+      await alice.page.getByRole('textbox', { name: 'Message', exact: true }).fill(text);
+      await alice.page.keyboard.press('Enter');
+    }
+    await other.hears('<b>no markup</b>');
+    await other.page.close();
+  });
+
+  /** What a person opens, and how it is closed again. */
+  const VIEWS: Readonly<Record<string, (page: Page) => Promise<void>>> = {
+    'a conversation': () => Promise.resolve(),
+    'people, safety and rules': async (page) => {
+      await page.getByRole('button', { name: 'People, safety and rules' }).click();
+      await page.getByRole('heading', { name: 'Rules' }).waitFor();
+    },
+    settings: async (page) => {
+      await page.getByRole('button', { name: 'Settings' }).click();
+      await page.getByRole('heading', { name: 'Your devices' }).waitFor();
+    },
+    'a new conversation': async (page) => {
+      await page.getByRole('button', { name: 'New conversation' }).first().click();
+      await page.getByRole('dialog').waitFor();
+    },
+    'the menu of a message': async (page) => {
+      await page.getByRole('button', { name: 'What to do with the message' }).last().click();
+    },
+    'the question before a restore': async (page) => {
+      await page.getByRole('button', { name: 'Restore the backup', exact: true }).click();
+      await page.getByRole('dialog').waitFor();
+    },
+    'the log and its chain': async (page) => {
+      await page.getByRole('tab', { name: 'Log and chain' }).click();
+    },
+    'the terminal': async (page) => {
+      await page.getByRole('tab', { name: 'Terminal' }).click();
+    },
+    'a window whose network is cut': async (page) => {
+      await page.getByRole('button', { name: 'Cut this window’s network' }).click();
+      await page.getByText('The network of this window is cut.').waitFor();
+    },
+  };
+
+  test.each(Object.keys(VIEWS))('axe finds nothing in %s, in light and dark colours', async (name) => {
+    const { page } = alice;
+    await page.reload();
+    await page.getByRole('log').getByText('two').waitFor();
+    await VIEWS[name]?.(page);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      expect(await findings(page), colorScheme).toEqual([]);
+    }
+    await page.emulateMedia({ colorScheme: 'light' });
+  });
+
+  test.each(['', '?join=bm9ib2R5', '?user=nobody-yet#c=bm9ib2R5', '?user=nobody-yet'])(
+    'axe finds nothing at the start with the address /app/%s',
+    async (address) => {
+      const context = await browser().newContext({ bypassCSP: true });
+      onTestFinished(() => context.close());
+      const page = await context.newPage();
+      await page.goto(new URL(address, stack().url).href);
+      await page.getByRole('main').getByRole('heading').first().waitFor();
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        expect(await findings(page), colorScheme).toEqual([]);
+      }
+    },
+  );
+
+  test.each(Object.keys(VIEWS))('%s fits into 360 pixels', async (name) => {
+    const { page } = alice;
+    await page.setViewportSize({ width: 360, height: 740 });
+    onTestFinished(() => page.setViewportSize({ width: 1280, height: 800 }));
+    await page.reload();
+    await page.getByRole('log').getByText('two').waitFor();
+    if (/restore|log|terminal|cut/.test(name)) await page.getByRole('button', { name: 'Inside' }).click();
+    await VIEWS[name]?.(page);
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+    const wide = `[...document.querySelectorAll('dialog[open], dialog[open] *, .bubble, header, button')]
+      .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > 361)
+      .map((one) => one.outerHTML.slice(0, 200))`;
+    expect(await page.evaluate(wide)).toEqual([]);
+    expect(await findings(page)).toEqual([]);
+  });
+
+  test('with the keyboard alone: a name, a conversation, a message, the people in it, and a button that breaks something', async () => {
+    const context = await browser().newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(stack().url);
+    await page.getByLabel('Your name').waitFor();
+    // The field has the focus already, and its text is selected.
+    await page.keyboard.type('keyboard');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Settings' }).waitFor();
+    await tabTo(page, 'New conversation');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await tabTo(page, 'Create');
+    await page.keyboard.press('Enter');
+    await page.getByText('Nobody else is here yet').waitFor();
+    await tabTo(page, 'Message');
+    await page.keyboard.type('typed');
+    await page.keyboard.press('Enter');
+    await windowOf(page, 'keyboard').hears('typed');
+    await tabTo(page, 'People, safety and rules');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    // The focus is back where it was.
+    expect(await focused(page)).toBe('People, safety and rules');
+    await tabTo(page, 'Kill the worker');
+    await page.keyboard.press('Enter');
+    await page.getByRole('region', { name: 'What happens now' }).waitFor();
+  });
+
+  test('a skip link leads to the messages', async () => {
+    const context = await browser().newContext();
+    onTestFinished(() => context.close());
+    const page = await signIn(context, stack().url, 'skipper');
+    await startConversation(page, 'skipper');
+    await page.reload();
+    await page.getByText('Nobody else is here yet').waitFor();
+    await page.evaluate('document.activeElement.blur()');
+    await tabTo(page, 'Skip to the messages');
+    await page.keyboard.press('Enter');
+    await page.locator('#messages:focus').waitFor();
+  });
+});
+
+/** Name of what has the focus. */
+function focused(page: Page): Promise<string> {
+  return page.evaluate<string>(`(() => {
+    const { activeElement: one } = document;
+    return one?.getAttribute('aria-label') ?? one?.textContent?.trim() ?? '';
+  })()`);
+}
+
+/** Presses Tab until something with this name has the focus. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let i = 0; i < 120; i++) {
+    if ((await focused(page)) === name) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`The keyboard does not reach ${name}`);
+}

@@ -1,0 +1,64 @@
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import type { Page } from 'playwright-core';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { packageRoot } from '../../../process/package-root.ts';
+import { tryUntil } from '../../../tools/harness/wait-until.ts';
+import { hasChromium, useChromium } from '../../harness/chromium.ts';
+import { testFolder } from '../../harness/folder.ts';
+import { useWebAppStack } from '../../harness/web-app/stack.ts';
+import { signIn, startConversation, windowOf } from '../../harness/web-app/window.ts';
+
+// The pictures of README and tutorial. `PICTURES=1 npm run test:edges -- web-app/pictures` writes them; otherwise only that they can be made.
+
+const MAX_BYTES = 200 * 1024;
+
+describe.skipIf(!hasChromium)('the pictures of the web app', () => {
+  const stack = useWebAppStack();
+  const browser = useChromium();
+
+  test('show the steps of the tutorial, and two panes with a conversation', async () => {
+    const folder = process.env.PICTURES === '1' ? path.join(packageRoot(), 'docs', 'pictures') : testFolder();
+    const context = await browser().newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
+    onTestFinished(() => context.close());
+    const take = async (page: Page, name: string): Promise<void> => {
+      const file = path.join(folder, name);
+      await page.screenshot({ path: file });
+      expect(statSync(file).size, name).toBeLessThan(MAX_BYTES);
+    };
+    const first = await context.newPage();
+    await first.goto(stack().url);
+    await first.getByLabel('Your name').fill('alice');
+    await take(first, 'tutorial-1-name.png');
+    await first.close();
+
+    const { window: alice, link } = await startConversation(await signIn(context, stack().url, 'alice'), 'alice');
+    const bob = windowOf(await signIn(context, link, 'bob'), 'bob');
+    await bob.page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
+    await alice.say('Hi Bob! Nobody but the two of us can read this.');
+    await bob.hears('Hi Bob! Nobody but the two of us can read this.');
+    await bob.say('Hello 👋');
+    await alice.hears('Hello 👋');
+    await alice.page.bringToFront();
+    await take(alice.page, 'tutorial-2-message.png');
+
+    await alice.page.getByRole('button', { name: 'Stop Temporal for 20 s' }).click();
+    await alice.say('Temporal is stopped now. Does this arrive?');
+    await bob.hears('Temporal is stopped now. Does this arrive?');
+    await bob.say('At once: it went the direct way.');
+    await alice.hears('At once: it went the direct way.');
+    await tryUntil(() => alice.page.getByRole('button', { name: 'Close', exact: true }).click({ timeout: 1000 }), {
+      what: 'Temporal goes on',
+      timeoutMs: 60_000,
+    });
+    await bob.say('And now it is back.');
+    await alice.hears('And now it is back.');
+    await take(alice.page, 'two-panes.png');
+
+    await alice.page.getByRole('button', { name: 'Kill the worker' }).click();
+    await alice.say('The worker is dead. Still there?');
+    await bob.hears('The worker is dead. Still there?');
+    await alice.page.getByRole('region', { name: 'What happens now' }).getByRole('listitem').first().waitFor();
+    await take(alice.page, 'tutorial-3-kill.png');
+  });
+});
