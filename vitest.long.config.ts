@@ -9,14 +9,15 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     teardownTimeout: 60_000,
-    // The last three also run in `npm test`, with less of it.
+    // The last four also run in `npm test`, with less of it.
     include: [
       'test/long/**/*.test.ts',
       'test/integration/supervisor/answers.test.ts',
       'test/e2e/conversation/races.test.ts',
       'test/faults/chaos.test.ts',
+      'test/integration/client/killed.test.ts',
     ],
-    env: { WEDGED_AT_ONCE: '200', RACE_REPEATS: '40', CHAOS_FAULTS: 'all' },
+    env: { WEDGED_AT_ONCE: '200', RACE_REPEATS: '40', CHAOS_FAULTS: 'all', KILLED_RUNS: '300' },
     globalSetup: 'test/harness/global-setup.ts',
   },
 });

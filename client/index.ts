@@ -94,8 +94,11 @@ export type {
 } from './chat/chat.ts';
 export type { ChatOptions } from './chat/open-chat.ts';
 export { openChat } from './chat/open-chat.ts';
+export type { TabChannel } from './tabs/channel.ts';
+export type { Locks } from './tabs/locks.ts';
 export type { SharedChatOptions } from './tabs/shared-chat.ts';
 export { openSharedChat } from './tabs/shared-chat.ts';
+export { wakeUp } from './tabs/wake-up.ts';
 export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';

@@ -31,20 +31,29 @@ export interface ChatOptions extends Pick<
  * @throws Error if the store belongs to another device
  */
 export async function openChat(options: ChatOptions): Promise<Chat> {
-  const { url, token, user, store, ...rest } = options;
-  const device = options.device ?? (await deviceOf(store));
   const listeners = new ChatListeners();
-  const api = new ParleyClient(createHttp({ baseUrl: url, token, device }));
-  const mlsDevice = await MlsDevice.open({
+  const { api, device } = await openDevice(options, listeners);
+  const chat = new LocalChat({ api, device, store: options.store, listeners });
+  await chat.begin();
+  return chat;
+}
+
+/** The device of a chat, which asks the service for nothing so far. */
+export async function openDevice(
+  options: ChatOptions,
+  listeners: ChatListeners,
+): Promise<{ readonly api: ParleyClient; readonly device: MlsDevice }> {
+  const { url, token, user, store, ...rest } = options;
+  const id = options.device ?? (await deviceOf(store));
+  const api = new ParleyClient(createHttp({ baseUrl: url, token, device: id }));
+  const device = await MlsDevice.open({
     ...rest,
-    ...{ api, user, device, store, isOffline: true },
+    ...{ api, user, device: id, store, isOffline: true },
     onRejoin: (group, { kind }) => listeners.tell('rejoined', { conversation: group.id, reason: kind }),
     onLogEvent: (group, event) => listeners.tell('log', { conversation: group.id, event }),
     onOutgoing: (group, message) => listeners.tell('message', outgoing(group, message)),
   });
-  const chat = new LocalChat({ api, device: mlsDevice, store, listeners });
-  await chat.begin();
-  return chat;
+  return { api, device };
 }
 
 async function deviceOf(store: DeviceStore): Promise<string> {

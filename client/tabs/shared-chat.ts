@@ -171,9 +171,13 @@ class SharedChat implements Chat {
   #end(what: ChatEvents['ended']): void {
     this.#stop.abort();
     this.#listeners.tell('ended', what);
+    for (const { call, resolve } of this.#waiting.values()) {
+      if (call === 'logOut' && what.why === 'logged-out') resolve(undefined as never);
+    }
     this.#refuseWaiting();
   }
 
+  /** What was answered before does not hear it. */
   #refuseWaiting(): void {
     for (const { reject } of this.#waiting.values()) reject(new Error('the chat is closed'));
     this.#waiting.clear();

@@ -1,18 +1,25 @@
 import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
 import type { ChatModel } from '../chat/chat-model.ts';
 import { Sheet } from '../parts/sheet.tsx';
 import { forgetPerson } from './known-people.ts';
+import { setWoken } from './woken-people.ts';
 
 const goBack = (): void => location.assign('/app/');
 
 /** Says why the chat has ended, and how it goes on. */
 export function Ended({ model }: { readonly model: ChatModel }): JSX.Element | null {
   const { user, device } = model.session;
-  switch (model.ended.value) {
+  const why = model.ended.value;
+  useEffect(() => {
+    if (why !== 'logged-out') return;
+    forgetPerson({ user, device });
+    void setWoken({ user, device }, false);
+  }, [why, user, device]);
+  switch (why) {
     case undefined:
       return null;
     case 'logged-out':
-      forgetPerson({ user, device });
       return (
         <Sheet title="You have logged out" onClose={goBack}>
           <p>The keys and messages of this device are erased. The conversations go on without it.</p>

@@ -1,5 +1,6 @@
 import { toBase64Url } from '../../client/index.ts';
 import type { Session } from './session.ts';
+import { setWoken } from './woken-people.ts';
 
 export type PushState =
   /** The browser or the service offers none. */
@@ -29,10 +30,7 @@ export function startServiceWorker(): Promise<ServiceWorkerRegistration> {
       return url;
     },
   });
-  return navigator.serviceWorker.register(policy?.createScriptURL(SCRIPT) ?? SCRIPT, {
-    type: 'module',
-    scope: '/app/',
-  });
+  return navigator.serviceWorker.register(policy?.createScriptURL(SCRIPT) ?? SCRIPT, { scope: '/app/' });
 }
 
 let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
@@ -47,7 +45,7 @@ export async function pushState({ api }: Session): Promise<PushState> {
 }
 
 /** Asks the person, subscribes the browser, and has this device woken. */
-export async function startPush({ api, chat }: Session): Promise<PushState> {
+export async function startPush({ api, chat, user, device }: Session): Promise<PushState> {
   const { vapidPublicKey } = await api.push();
   if (vapidPublicKey === undefined) return 'not-offered';
   if ((await Notification.requestPermission()) !== 'granted') return 'denied';
@@ -61,12 +59,14 @@ export async function startPush({ api, chat }: Session): Promise<PushState> {
   const { p256dh, auth } = keys ?? {};
   if (endpoint === undefined || p256dh === undefined || auth === undefined)
     throw new Error('The browser gave a subscription without an address');
+  await setWoken({ user, device }, true);
   await chat.registerPush({ kind: 'web-push', endpoint, keys: { p256dh, auth } });
   return 'on';
 }
 
 /** The opposite. */
-export async function stopPush({ api }: Session): Promise<PushState> {
+export async function stopPush({ api, user, device }: Session): Promise<PushState> {
   await api.unregisterPush();
+  await setWoken({ user, device }, false);
   return 'off';
 }

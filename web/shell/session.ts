@@ -1,9 +1,9 @@
 import { signal } from '@preact/signals';
 import type { Chat } from '../../client/index.ts';
-import { createHttp, indexedDbStore, openSharedChat, ParleyClient } from '../../client/index.ts';
-import { tsMls } from '../../client/ts-mls/index.ts';
+import { createHttp, openSharedChat, ParleyClient } from '../../client/index.ts';
 import type { AppConfig } from '../control/index.ts';
 import { tokenFor } from '../control/index.ts';
+import { deviceName, deviceOptions } from './device-options.ts';
 import { shareNetwork } from './network.ts';
 
 /** A person at a device, and their chat. */
@@ -25,11 +25,6 @@ export const session = signal<Session | undefined>(undefined);
 /** The conversation that is open in this window. Both panes show it. */
 export const openConversation = signal<string | undefined>(undefined);
 
-/** Name of a device in this browser: of its database, its lock and its channel. */
-export function deviceName(user: string, device: string): string {
-  return `parley ${JSON.stringify([user, device])}`;
-}
-
 /**
  * Opens the chat of a device. Tabs with the same device share it.
  * @param pasted a token, where no control server gives one
@@ -41,17 +36,8 @@ export async function openSession(
 ): Promise<Session> {
   const { control } = config;
   const token = control === undefined ? () => pasted ?? '' : tokenFor(control, { user, device });
-  const name = deviceName(user, device);
-  shareNetwork(name);
-  const chat = await openSharedChat({
-    name,
-    user,
-    device,
-    token,
-    url: location.origin,
-    mls: tsMls,
-    store: await indexedDbStore(name),
-  });
+  shareNetwork(deviceName({ user, device }));
+  const chat = await openSharedChat(await deviceOptions({ user, device }, token));
   return {
     ...{ user, device, chat, config, token },
     api: new ParleyClient(createHttp({ baseUrl: location.origin, token, device, attempts: 2 })),
