@@ -284,7 +284,7 @@ export const LifeEvent = z.discriminatedUnion('type', events).meta({
 
 /** One event of the stream of facts. */
 export const LifeStreamEvent = z
-  .union([
+  .discriminatedUnion('event', [
     z
       .object({
         event: z.enum(events.map(({ shape }) => shape.type.value)).meta({ description: 'The `type` of the fact' }),

@@ -2410,7 +2410,7 @@ export interface components {
         /** @description A fact. Without an id: a new stream tells the newest ones again */
         readonly LifeFactEvent: {
             /**
-             * @description The `type` of the fact
+             * @description The `type` of the fact (enum property replaced by openapi-typescript)
              * @enum {string}
              */
             readonly event: "head" | "entry" | "operation" | "workflow" | "history" | "supervisor" | "trouble" | "recovered" | "log-restarted";
