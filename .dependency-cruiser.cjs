@@ -117,7 +117,7 @@ module.exports = {
       severity: 'error',
       comment: 'an example imports what an app may import',
       from: { path: '^client/examples/' },
-      to: { path: '^client/', pathNot: '^client/(index|ts-mls/index|file-store/index)\\.ts$' },
+      to: { path: '^client/', pathNot: '^client/(index|mls/index|ts-mls/index|file-store/index)\\.ts$' },
     },
     {
       name: 'web-with-its-packages',

@@ -3,6 +3,7 @@ export type {
   AccountEvent,
   ConversationChanged,
   FollowAllOptions,
+  InConversation,
   ManyMembersChanged,
   MemberChanged,
 } from './api/account-stream.ts';
@@ -11,6 +12,7 @@ export { AdminClient } from './api/admin-client.ts';
 export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
 export { createHttp } from './api/http.ts';
+export type { LiveOptions } from './api/server-sent-events.ts';
 export { ParleyClient } from './api/parley-client.ts';
 export type { KnownConversations, SyncedConversations } from './api/sync-conversations.ts';
 export { syncConversations } from './api/sync-conversations.ts';
@@ -39,6 +41,8 @@ export type {
   Device,
   Entry,
   EntryKind,
+  GroupClaimed,
+  GroupClaimRequest,
   KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
@@ -51,6 +55,7 @@ export type {
   MemberRemoval,
   MemberRole,
   MembershipChanged,
+  MissingUser,
   NewConversation,
   NewPolicy,
   ObservedConversation,
@@ -108,6 +113,7 @@ export type { AuthenticationService, KeyHolder } from './device/authentication.t
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';
 export { MlsDevice } from './device/device.ts';
+export type { KeyPackagePool } from './device/key-packages.ts';
 export type { Invitation } from './device/invite.ts';
 export { UntrustedDeviceError } from './device/claims.ts';
 export type { LiveRunOptions, MessageListener, SignalListener } from './device/live-run.ts';
@@ -117,11 +123,14 @@ export type { ReceivedSignal } from './group/group-signals.ts';
 export type { RejoinReason } from './group/group-repair.ts';
 export { RestartPendingError } from './group/group-restart.ts';
 export type { OutboxMessage, SendOptions } from './group/group-messages.ts';
-export type { MlsGroup } from './group/group.ts';
+export type { GroupApi, MlsGroup } from './group/group.ts';
+export type { Change, Plan } from './group/changes.ts';
 export { GroupRefusesJoinersError, OldGroupInfoError } from './group/joining.ts';
 export type { JoinRequest } from './group/proposals.ts';
+export type { LostAdd, LostRemoval } from './restart/lost-changes.ts';
+export type { RestartRecord } from './restart/restart-record.ts';
 export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
-export type { DeviceStore } from './storage/device-store.ts';
+export type { DeviceStore, StoreChange } from './storage/device-store.ts';
 export { memoryStore } from './storage/device-store.ts';
 export { indexedDbStore } from './storage/indexed-db-store.ts';
-export type { LostMark, ReceivedMessage } from './storage/group-store.ts';
+export type { LostMark, QueuedMessage, ReceivedMessage } from './storage/group-store.ts';

@@ -4,7 +4,8 @@ import type { LiveOptions } from './server-sent-events.ts';
 import { dataOf, liveEvents } from './server-sent-events.ts';
 import type { Entry, MemberRole, PendingWelcome, Policy } from './types.ts';
 
-interface InConversation {
+/** Where an event is. */
+export interface InConversation {
   /** Conversation id. */
   readonly conversation: string;
 }
@@ -36,6 +37,7 @@ export type AccountEvent =
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
+/** One user was added or removed, or has another role. */
 export interface MemberChanged {
   readonly type: 'member';
   readonly seq: number;
@@ -72,6 +74,7 @@ export interface ConversationChanged {
   readonly count?: number;
 }
 
+/** How to follow all conversations. */
 export type FollowAllOptions = LiveOptions;
 
 const TYPES: readonly string[] = [

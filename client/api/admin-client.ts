@@ -23,11 +23,13 @@ export class AdminClient {
     this.#http = http;
   }
 
+  /** One page of all conversations, also of those in trouble only. */
   conversations(query: ObservedConversationQuery = {}): Promise<ObservedConversationPage> {
     const answer = this.#http.json('GET', '/v1/admin/conversations', { query: { ...query } });
     return answer as Promise<ObservedConversationPage>;
   }
 
+  /** One conversation with its workflow, its troubles and its locks. */
   conversation(id: string): Promise<ObservedRun> {
     return this.#http.json('GET', pathOf(id)) as Promise<ObservedRun>;
   }
@@ -37,6 +39,7 @@ export class AdminClient {
     await this.#http.json('POST', pathOf(id, '/shutdown'), { body: reason === undefined ? {} : { reason } });
   }
 
+  /** Ends the run of the conversation's workflow by force, and starts a new one. */
   async restart(id: string, reason?: string): Promise<void> {
     await this.#http.json('POST', pathOf(id, '/restart'), { body: reason === undefined ? {} : { reason } });
   }
@@ -52,6 +55,7 @@ export class AdminClient {
     }
   }
 
+  /** One page of the audit log, the newest line first. */
   audit(query: AuditQuery = {}): Promise<AuditPage> {
     return this.#http.json('GET', '/v1/admin/audit', { query: { ...query } }) as Promise<AuditPage>;
   }
@@ -61,6 +65,7 @@ export class AdminClient {
     return this.#http.json('GET', '/v1/admin/path') as Promise<PathState>;
   }
 
+  /** Sets which execution path operations take. */
   setPath(setting: PathSetting): Promise<PathSetting> {
     return this.#http.json('PUT', '/v1/admin/path', { body: setting }) as Promise<PathSetting>;
   }

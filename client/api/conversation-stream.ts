@@ -19,6 +19,7 @@ export type StreamEvent =
   /** Another conversation, `successor`, took over. */
   | { readonly type: 'reset'; readonly successor: string };
 
+/** How to follow one conversation. */
 export interface FollowOptions extends LiveOptions {
   /**
    * Start after this position, or this `seq`; `latest`: only with new entries. Only for a position the service says whether the log goes

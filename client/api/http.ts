@@ -1,6 +1,7 @@
 import { sleep } from '../platform/sleep.ts';
 import { ProblemError, toProblem } from './problem.ts';
 
+/** Where the service is, and who speaks to it. */
 export interface HttpOptions {
   /** Address of the service. A function is asked before every try, so that a retry may use another address. */
   readonly baseUrl: string | (() => string);
@@ -17,6 +18,7 @@ export interface HttpOptions {
   readonly timeoutMs?: number;
 }
 
+/** What a request has beside its method and path. */
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
@@ -26,6 +28,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A method of HTTP. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** JSON over fetch, with retries. */

@@ -61,6 +61,7 @@ const SIGNAL_TIMEOUT_MS = 5000;
 
 /** The HTTP surface of the service, one method for each route. Every method throws a ProblemError if the service refuses. */
 export class ParleyClient {
+  /** For what has no method here. */
   readonly http: Http;
   /** The routes for operators. */
   readonly admin: AdminClient;
@@ -70,6 +71,7 @@ export class ParleyClient {
     this.admin = new AdminClient(http);
   }
 
+  /** Makes a conversation. A second call with the same id and body gives the same answer. */
   createConversation(body: NewConversation): Promise<Conversation> {
     return this.http.json('POST', '/v1/conversations', { body }) as Promise<Conversation>;
   }
@@ -79,33 +81,40 @@ export class ParleyClient {
     return this.http.json('GET', '/v1/conversations', { query: { ...query } }) as Promise<ConversationPage>;
   }
 
+  /** One conversation: its policy, its epoch, and what the user may read. */
   conversation(id: string): Promise<ConversationDetails> {
     return this.http.json('GET', pathOf(id)) as Promise<ConversationDetails>;
   }
 
+  /** Changes rules of a conversation (admins). */
   async setPolicy(id: string, policy: PolicyChange): Promise<void> {
     await this.http.json('PATCH', pathOf(id), { body: { policy } });
   }
 
+  /** Deletes a conversation for everybody (admins). */
   async deleteConversation(id: string): Promise<void> {
     await this.http.json('DELETE', pathOf(id));
   }
 
+  /** The current epoch. */
   async epoch(id: string): Promise<number> {
     const answer = await this.http.json('GET', pathOf(id, '/epoch'));
     return (answer as Answer<'getEpoch'>).epoch;
   }
 
+  /** One page of the members. */
   members(id: string, query: PageQuery = {}): Promise<MemberPage> {
     return this.http.json('GET', pathOf(id, '/members'), { query: { ...query } }) as Promise<MemberPage>;
   }
 
+  /** Adds users. In `mls` this needs the commit that adds their devices. */
   addMembers(id: string, users: readonly string[], addition: MemberAddition = {}): Promise<MembershipChanged> {
     // Without a commit the service recognises a retry only by its id.
     const body = { users, ...addition, id: addition.id ?? newId() };
     return this.http.json('POST', pathOf(id, '/members'), { body }) as Promise<MembershipChanged>;
   }
 
+  /** Removes a user. In `mls` this needs the commit that removes its devices. */
   removeMember(id: string, user: string, removal: MemberRemoval = {}): Promise<MembershipChanged> {
     const body = { ...removal, id: removal.id ?? newId() };
     const path = pathOf(id, `/members/${encodeURIComponent(user)}/remove`);
@@ -119,6 +128,7 @@ export class ParleyClient {
     return this.http.json('POST', path, { body }) as Promise<MembershipChanged>;
   }
 
+  /** Makes a member an admin, or an admin a member (admins). */
   async setRole(id: string, user: string, role: MemberRole): Promise<void> {
     await this.http.json('PUT', pathOf(id, `/members/${encodeURIComponent(user)}/role`), { body: { role } });
   }
@@ -128,10 +138,12 @@ export class ParleyClient {
     await this.http.json('POST', pathOf(id, `/members/${encodeURIComponent(user)}/bar`));
   }
 
+  /** Ends a bar (admins). */
   async liftBar(id: string, user: string): Promise<void> {
     await this.http.json('DELETE', pathOf(id, `/members/${encodeURIComponent(user)}/bar`));
   }
 
+  /** Submits a commit. @throws ProblemError `epoch-conflict`: another commit won, see {@link epochConflict} */
   commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
     return this.http.json('POST', pathOf(id, '/commits'), { body: bundle }) as Promise<CommitAccepted>;
   }
@@ -184,6 +196,7 @@ export class ParleyClient {
     await response.text();
   }
 
+  /** One page of the log, in order of `seq`. */
   log(id: string, query: LogQuery = {}): Promise<LogPage> {
     return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
   }
@@ -283,6 +296,7 @@ export class ParleyClient {
     return this.http.json('PUT', '/v1/key-packages', { body: upload }) as Promise<KeyPackagesStored>;
   }
 
+  /** How many key packages of this device the service holds. */
   keyPackageCount(): Promise<KeyPackageStock> {
     return this.http.json('GET', '/v1/key-packages') as Promise<KeyPackageStock>;
   }
@@ -360,6 +374,7 @@ export class ParleyClient {
     }
   }
 
+  /** Says that this device has joined by a Welcome: the service forgets it. */
   async ackWelcome(id: string): Promise<void> {
     await this.http.json('POST', `/v1/welcomes/${encodeURIComponent(id)}/ack`, { body: {} });
   }
@@ -369,6 +384,7 @@ export class ParleyClient {
     return ((await this.http.json('GET', '/v1/consent')) as Answer<'getConsent'>).mode;
   }
 
+  /** Says who may invite the user without asking first. */
   async setConsent(mode: ConsentMode): Promise<void> {
     await this.http.json('PUT', '/v1/consent', { body: { mode } });
   }
@@ -383,6 +399,7 @@ export class ParleyClient {
     await this.http.json('POST', `/v1/consent/requests/${encodeURIComponent(user)}`, { body: { accept } });
   }
 
+  /** Whether the service lives, or can serve. */
   health(kind: 'live' | 'ready'): Promise<unknown> {
     return this.http.json('GET', `/health/${kind}`);
   }

@@ -5,6 +5,7 @@ import { pause } from './http.ts';
 import { sleep } from '../platform/sleep.ts';
 import { ProblemError } from './problem.ts';
 
+/** How a stream is read. */
 export interface LiveOptions {
   readonly signal?: AbortSignal | undefined;
   /** A connection without any bytes for this time counts as dead: the service sends heartbeats. @default 60000 */

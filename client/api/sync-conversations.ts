@@ -8,6 +8,7 @@ export interface KnownConversations {
   readonly conversations: readonly ConversationSummary[];
 }
 
+/** What {@link syncConversations} found out. */
 export interface SyncedConversations {
   /** To be kept for the next time. */
   readonly known: KnownConversations;

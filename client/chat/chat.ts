@@ -59,6 +59,7 @@ export interface ChatConversation {
   readonly successor?: string;
 }
 
+/** Everything that the front page of a chat shows. */
 export interface ChatState {
   readonly connection: 'offline' | 'connecting' | 'online';
   /** The one with the newest message first. */
@@ -99,6 +100,7 @@ export interface ChatEvents {
   readonly trouble: { readonly conversation?: string; readonly message: string; readonly problem?: Problem };
 }
 
+/** Of a new conversation. */
 export interface NewChatOptions {
   readonly users?: readonly string[];
   readonly policy?: NewPolicy;
@@ -106,12 +108,14 @@ export interface NewChatOptions {
   readonly id?: string;
 }
 
+/** Of one message. */
 export interface NewMessageOptions {
   readonly id?: string;
   /** How it wakes devices that sleep. @default 'normal' */
   readonly push?: PushLevel;
 }
 
+/** What became of the users who were to be added. */
 export interface Added {
   /** Users with at least one device in the group now. */
   readonly invited: readonly string[];
@@ -133,10 +137,13 @@ export interface Chat {
 
   /** @returns id of the conversation */
   create(options?: NewChatOptions): Promise<string>;
+  /** Adds all devices of users, by one commit. A commit race is run again until it is won. */
   add(conversation: string, users: readonly string[]): Promise<Added>;
+  /** Removes all devices of users, and ends their membership. */
   remove(conversation: string, users: readonly string[]): Promise<void>;
-  /** @param device signature key, base64 */
+  /** Removes one device from the group. @param device signature key, base64 */
   removeDevice(conversation: string, device: string): Promise<void>;
+  /** Leaves. Another member commits it. */
   leave(conversation: string): Promise<void>;
 
   /**
@@ -149,11 +156,12 @@ export interface Chat {
   retry(conversation: string, id: string): Promise<void>;
   /** Gives up a message that waits or was refused. @returns false: it is on its way already */
   cancel(conversation: string, id: string): Promise<boolean>;
-  /** In the order of the log; those that wait come last. @param before id of a message: only older ones */
+  /** In the order of the log; those that wait come last. @param options.before id of a message: only older ones */
   history(
     conversation: string,
     options?: { readonly before?: string; readonly limit?: number },
   ): Promise<readonly ChatMessage[]>;
+  /** Deletes the text of a message for everybody: an own one, or that of another as an admin. */
   delete(conversation: string, id: string): Promise<void>;
 
   /** Up to this message, or all. */
@@ -165,16 +173,22 @@ export interface Chat {
 
   /** Joins by external commit: a further device of a member, or anybody where the policy lets them. */
   join(conversation: string): Promise<void>;
+  /** Asks the members to let this device in. */
   askToJoin(conversation: string): Promise<void>;
   /** Lets somebody in who asked. @returns false: the request is over */
   admit(conversation: string, ref: string): Promise<boolean>;
   /** Drops the state of the group and joins again. */
   rejoin(conversation: string): Promise<void>;
+  /** The rules of a conversation. */
   policy(conversation: string): Promise<Policy>;
+  /** What two people compare, to be sure of each other. */
   safety(conversation: string): Promise<Safety>;
 
+  /** The devices of the user. */
   devices(): Promise<readonly Device[]>;
+  /** Ends another device of the user: a lost phone. */
   forgetDevice(device: string): Promise<void>;
+  /** Has this device woken for new messages. Call it at each start. */
   registerPush(target: PushTarget): Promise<void>;
 
   /** Ends the program's part. The device stays, and goes on when it is opened again. */

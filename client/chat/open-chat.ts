@@ -11,6 +11,7 @@ import { outgoing } from './projection.ts';
 
 const DEVICE_KEY = 'chat/device';
 
+/** Who chats, with which service, and where the device is kept. */
 export interface ChatOptions extends Pick<
   DeviceOptions,
   'mls' | 'authentication' | 'cipherSuite' | 'externalSender' | 'keyPackages' | 'publicCommits'

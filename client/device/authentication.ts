@@ -14,6 +14,7 @@ export interface KeyHolder {
  * not ask the delivery service, because it is the only protection against a dishonest delivery service.
  */
 export interface AuthenticationService {
+  /** Whether the user really holds the key. */
   readonly verify: (holder: KeyHolder) => Promise<boolean>;
 }
 

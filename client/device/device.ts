@@ -37,6 +37,7 @@ import { KeyPackagePool } from './key-packages.ts';
 import type { LiveRunOptions, MessageListener, SignalListener } from './live-run.ts';
 import { runLive } from './live-run.ts';
 
+/** What a device needs of the service: a {@link ParleyClient}. */
 export type DeviceApi = GroupApi &
   Pick<
     ParleyClient,
@@ -55,6 +56,7 @@ export type DeviceApi = GroupApi &
     | 'epoch'
   >;
 
+/** What a device is made of. */
 export interface DeviceOptions {
   readonly api: DeviceApi;
   /** The MLS library: `tsMls`, say. It stays the same for a store. */
@@ -171,6 +173,7 @@ export class MlsDevice {
     await this.keyPackages.topUp();
   }
 
+  /** Public key with which the device signs. It stays the same. */
   get signatureKey(): Uint8Array {
     return this.#parts.identity.signatureKeyPair.publicKey;
   }

@@ -26,6 +26,7 @@ export interface LiveDevice {
   readonly meet: (incarnation: string) => Promise<void>;
 }
 
+/** Whom a device that follows its groups tells what. */
 export interface LiveRunOptions {
   readonly signal?: AbortSignal;
   readonly onMessage?: MessageListener;

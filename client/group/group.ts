@@ -30,6 +30,7 @@ import { GroupRefusesJoinersError } from './joining.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests } from './proposals.ts';
 
+/** What a group needs of the service. */
 export type GroupApi = Pick<
   ParleyClient,
   | 'commit'
@@ -98,6 +99,7 @@ export class MlsGroup {
     return this.#options.id;
   }
 
+  /** The epoch that this device is in. */
   get epoch(): number {
     return this.#log.epoch;
   }
@@ -130,6 +132,7 @@ export class MlsGroup {
     return this.#log.verified;
   }
 
+  /** This device was removed: it reads no more. */
   get isRemoved(): boolean {
     return this.#log.isRemoved;
   }
@@ -159,6 +162,7 @@ export class MlsGroup {
     return this.#log.undecryptable;
   }
 
+  /** The user of this device. */
   get user(): string {
     return this.#options.user;
   }

@@ -11,6 +11,7 @@ export interface GroupState {
   readonly [opaque]: 'state of a group';
 }
 
+/** With which a device signs. */
 export interface SignatureKeyPair {
   readonly signKey: Uint8Array;
   readonly publicKey: Uint8Array;
@@ -157,23 +158,27 @@ export interface MlsLibrary {
   /** Number of the cipher suite (RFC 9420 §17.1). */
   readonly cipherSuite: number;
 
+  /** A new key pair of the cipher suite. */
   newSignatureKeyPair(): Promise<SignatureKeyPair>;
   /** The identity of its basic credential is the user id (RFC 9420 §5.3, §10). */
   newKeyPackage(owner: LeafOwner, options?: { readonly isLastResort?: boolean }): Promise<OwnKeyPackage>;
+  /** Reads and verifies the KeyPackage of another device (RFC 9420 §10.1). */
   readKeyPackage(message: string): KeyPackage;
   /** KeyPackageRefs of those whom a Welcome is for (RFC 9420 §12.4.3.1). */
   readWelcome(message: string): readonly string[];
   /** @throws Error also if it has no ratchet tree */
   readGroupInfo(message: string): GroupInfoFacts;
 
-  /** @param externalSender for `external_senders` (RFC 9420 §12.1.8.1), base64 */
+  /** Makes a group with one leaf. @param externalSender for `external_senders` (RFC 9420 §12.1.8.1), base64 */
   create(groupId: Uint8Array, owner: LeafOwner, externalSender?: string): Promise<GroupState>;
+  /** Joins by a Welcome (RFC 9420 §12.4.3.1). */
   joinByWelcome(welcome: string, own: OwnKeyPackage, owner: LeafOwner): Promise<GroupState>;
   /** By external commit (RFC 9420 §12.4.3.2). It replaces the leaf with the same signature key, if there is one. */
   joinByCommit(groupInfo: string, owner: LeafOwner, authenticatedData?: Uint8Array): Promise<NewCommit>;
   /** A new_member_proposal for this key package (RFC 9420 §12.1.8). */
   askToJoin(group: Pick<GroupInfoFacts, 'groupId' | 'epoch'>, own: OwnKeyPackage, owner: LeafOwner): Promise<string>;
 
+  /** What the client library has to know of a group. */
   view(state: GroupState): GroupView;
   /** Processes a message of the log (RFC 9420 §6, §12.4.2). */
   process(state: GroupState, message: string): Promise<Processed>;
@@ -183,8 +188,9 @@ export interface MlsLibrary {
     data: Uint8Array,
     authenticatedData: Uint8Array,
   ): Promise<{ state: GroupState; message: string }>;
+  /** A proposal of this device. */
   propose(state: GroupState, proposal: Proposal, framing: Framing): Promise<NewProposal>;
-  /** @param pending ProposalRefs of the pending proposals that the commit takes in */
+  /** A commit. @param pending ProposalRefs of the pending proposals that the commit takes in */
   commit(
     state: GroupState,
     proposals: readonly Proposal[],
@@ -196,6 +202,7 @@ export interface MlsLibrary {
 
   /** The state with a proposal of this device: a sender cannot decrypt its own. */
   withProposal(state: GroupState, ref: string, proposal: string): GroupState;
+  /** The state without pending proposals. */
   withoutProposals(state: GroupState, refs: ReadonlySet<string>): GroupState;
   /** The state with the keys of the past epochs that another state of the group has, for messages that come late. */
   withPastEpochs(state: GroupState, before: GroupState): GroupState;
@@ -210,21 +217,27 @@ export interface MlsLibrary {
 
   /** Base64. It has all secrets of the state. */
   encode(state: GroupState): string;
+  /** What {@link MlsLibrary.encode} gave. */
   decode(text: string): GroupState;
 
   /** MLS-Exporter (RFC 9420 §8.5). */
   exportSecret(state: GroupState, label: string, context: Uint8Array, length: number): Promise<Uint8Array>;
+  /** A signature of these bytes. */
   sign(signKey: Uint8Array, bytes: Uint8Array): Promise<Uint8Array>;
+  /** Whether the signature is right. */
   verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): Promise<boolean>;
   /** AEAD of the cipher suite. */
   readonly aead: Aead;
 }
 
+/** Authenticated encryption of the cipher suite. */
 export interface Aead {
   /** Bytes of a key. */
   readonly keyLength: number;
   readonly nonceLength: number;
+  /** Encrypts. */
   seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
+  /** Decrypts. @throws Error if the bytes were altered */
   open(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array>;
 }
 

@@ -6,6 +6,7 @@ export type StoreChange = readonly [key: string, value: string | undefined];
  * with its database. The values contain secrets, so the app encrypts them at rest. At most one process uses a store at a time.
  */
 export interface DeviceStore {
+  /** The value of a key; `undefined`: it has none. */
   get(key: string): Promise<string | undefined>;
   /** Keys that start with `prefix`. */
   keys(prefix: string): Promise<string[]>;

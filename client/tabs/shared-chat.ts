@@ -13,12 +13,13 @@ import { webLocks } from './locks.ts';
 import type { Call, Failure, TabMessage } from './tab-messages.ts';
 import { ToldMessages } from './told-messages.ts';
 
+/** The same, for a device that several tabs share. */
 export interface SharedChatOptions extends ChatOptions {
   /** Of the lock and of the channel: one for each device. */
   readonly name: string;
-  /** @default Web Locks */
+  /** @internal */
   readonly locks?: Locks;
-  /** @default a BroadcastChannel */
+  /** @internal */
   readonly channel?: TabChannel;
 }
 

@@ -36,18 +36,28 @@ function errorsOf(sources: ReadonlyMap<string, string>): string[] {
 }
 
 test('the examples of the README and of the how-to of signals, and the whole library compile with the types of a browser', () => {
-  const pages = [README, 'docs/how-to/signals.md'];
-  const examples = pages.flatMap((page) => blocksOf(read(page)).filter(({ language }) => language === 'ts'));
-  expect(examples).toHaveLength(5);
+  const pages = [README, 'docs/how-to/signals.md', 'docs/how-to/put-parley-behind-your-app.md'];
+  const examples = pages
+    .flatMap((page) => blocksOf(read(page)).filter(({ language }) => language === 'ts'))
+    // The program for Node is a file, which test/integration/client/examples.test.ts runs.
+    .filter(({ text }) => !text.includes("'node:readline'"));
+  expect(examples).toHaveLength(7);
   const sources = new Map(examples.map(({ text }, i) => [path.join(CLIENT, `readme-example-${i + 1}.ts`), text]));
   // A control: this mistake must be the only one, and a global of Node must be a mistake.
   sources.set(path.join(CLIENT, 'readme-control.ts'), 'export const wrong = Buffer.from("");');
   expect(errorsOf(sources)).toEqual([expect.stringMatching(/^client\/readme-control\.ts: Cannot find name 'Buffer'/)]);
 });
 
+test('the program in the README is the example for Node', () => {
+  const [first] = blocksOf(read(README)).filter(({ language }) => language === 'ts');
+  expect(first?.text.trimEnd()).toBe(read('client/examples/node.ts').trimEnd());
+});
+
 test('the README names every folder of the library, and each of its links leads to a file', () => {
   const page = read(README);
-  const folders = readdirSync(CLIENT, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const folders = readdirSync(CLIENT, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && entry.name !== 'dist',
+  );
   expect(folders.map(({ name }) => name).filter((name) => !page.includes(`${name}/`))).toEqual([]);
   const targets = linksOf(page).filter((target) => !target.startsWith('https:'));
   expect(targets.filter((target) => !existsSync(path.join(CLIENT, target)))).toEqual([]);

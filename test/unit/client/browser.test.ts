@@ -107,7 +107,8 @@ describe('the client library in a browser', () => {
 
   test('follows a conversation, and throws problems of its own class', async () => {
     const service = new FakeService();
-    const { createHttp, epochConflict, MlsDevice, ParleyClient, ProblemError, tsMls } = loadBundle(service);
+    const { createHttp, epochConflict, fromBase64, MlsDevice, ParleyClient, ProblemError, toBase64, tsMls } =
+      loadBundle(service);
     const api = new ParleyClient(createHttp({ baseUrl: 'https://parley.example', token: () => 'alice/phone' }));
     const alice = await MlsDevice.open({ mls: tsMls, api, user: 'alice', device: 'phone', keyPackages: 0 });
     const { id } = await alice.createGroup();
@@ -120,7 +121,9 @@ describe('the client library in a browser', () => {
     }
     expect(kinds).toEqual(['commit', 'application']);
     const { entries } = await api.log(id);
-    const refused = await api.commit(id, { commit: entries[0]?.ciphertext ?? '' }).catch((error: unknown) => error);
+    // Another one of the same epoch: the same bytes again would count as a retry.
+    const other = Uint8Array.from(fromBase64(entries[0]?.ciphertext ?? ''), (byte, i) => (i < 60 ? byte : byte ^ 1));
+    const refused = await api.commit(id, { commit: toBase64(other) }).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ProblemError);
     expect(epochConflict(refused)).toMatchObject({ currentEpoch: 1, submittedEpoch: 0, winner: { seq: 1 } });
   });

@@ -1,0 +1,21 @@
+// What another MLS library than ts-mls has to offer: `mls-library.ts` says it. An app that brings one implements it.
+export type {
+  Aead,
+  Framing,
+  GroupInfoFacts,
+  GroupState,
+  GroupView,
+  KeyPackage,
+  Leaf,
+  LeafOwner,
+  LoadMls,
+  MessageSender,
+  MlsLibrary,
+  NewCommit,
+  NewProposal,
+  OwnKeyPackage,
+  PendingProposal,
+  Processed,
+  Proposal,
+  SignatureKeyPair,
+} from './mls-library.ts';
