@@ -23,7 +23,8 @@ const OPTIONS = {
   outputFileStrategy: 'modules',
   entryModule: 'index',
   ...{ hidePageHeader: true, hideBreadcrumbs: true, disableSources: true, excludePrivate: true },
-  ...{ parametersFormat: 'table', propertiesFormat: 'table', typeDeclarationFormat: 'table' },
+  // Links lead to headings, so a property has one too.
+  parametersFormat: 'table',
   blockTags: ['@param', '@returns', '@throws', '@default', '@example', '@description'],
   validation: { notDocumented: true, notExported: true, invalidLink: true },
   requiredToBeDocumented: DOCUMENTED,
