@@ -1,3 +1,4 @@
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   Application,
@@ -23,7 +24,8 @@ const OPTIONS = {
   outputFileStrategy: 'modules',
   entryModule: 'index',
   ...{ hidePageHeader: true, hideBreadcrumbs: true, disableSources: true, excludePrivate: true },
-  ...{ parametersFormat: 'table', propertiesFormat: 'table', typeDeclarationFormat: 'table' },
+  // Links lead to headings, so a property has one too.
+  parametersFormat: 'table',
   blockTags: ['@param', '@returns', '@throws', '@default', '@example', '@description'],
   validation: { notDocumented: true, notExported: true, invalidLink: true },
   requiredToBeDocumented: DOCUMENTED,
@@ -63,6 +65,7 @@ export async function writeClientReference(folder: string): Promise<readonly str
   if (project === undefined) throw new Error(`typedoc cannot read the client library: ${warnings.lines.join('\n')}`);
   app.validate(project);
   await app.generateOutputs(project);
+  for (const page of readdirSync(folder)) mendLinks(path.join(folder, page));
   return warnings.lines;
 }
 
@@ -84,4 +87,14 @@ function describeContract(project: ProjectReflection): void {
     comment.removeTags('@description');
     comment.summary = [...comment.summary, ...description.content];
   }
+}
+
+/** The plugin numbers some headings that are there once. */
+function mendLinks(page: string): void {
+  const text = readFileSync(page, 'utf8');
+  const headings = new Set(Array.from(text.matchAll(/^#+ (\w+)$/gm), ([, name = '']) => name.toLowerCase()));
+  const mended = text.replace(/\]\(#(\w+)-1\)/g, (link, name: string) =>
+    headings.has(name) && text.match(new RegExp(`^#+ ${name}$`, 'gim'))?.length === 1 ? `](#${name})` : link,
+  );
+  writeFileSync(page, mended);
 }

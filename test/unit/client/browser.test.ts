@@ -122,7 +122,8 @@ describe('the client library in a browser', () => {
     expect(kinds).toEqual(['commit', 'application']);
     const { entries } = await api.log(id);
     // Another one of the same epoch: the same bytes again would count as a retry.
-    const other = Uint8Array.from(fromBase64(entries[0]?.ciphertext ?? ''), (byte, i) => (i < 60 ? byte : byte ^ 1));
+    const bytes = fromBase64(entries[0]?.ciphertext ?? '');
+    const other = bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
     const refused = await api.commit(id, { commit: toBase64(other) }).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ProblemError);
     expect(epochConflict(refused)).toMatchObject({ currentEpoch: 1, submittedEpoch: 0, winner: { seq: 1 } });
