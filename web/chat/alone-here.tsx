@@ -2,14 +2,14 @@ import type { JSX } from 'preact';
 import { CopyButton } from '../parts/copy-button.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { addressOf } from '../shell/window-identity.ts';
-import type { MessageListProps } from './message-list.tsx';
+import type { ConversationProps } from './props.ts';
 
 /** The invitation link of a conversation. */
 export const invitationOf = (conversation: string): string =>
   new URL(addressOf({ join: conversation }), location.origin).href;
 
 /** What stands in a conversation without messages: how somebody else comes in. */
-export function AloneHere({ model, conversation }: MessageListProps): JSX.Element {
+export function AloneHere({ model, conversation }: ConversationProps): JSX.Element {
   const isAlone = conversation.members.length === 1;
   const rule = model.details.value?.policy.externalJoin;
   if (!isAlone)

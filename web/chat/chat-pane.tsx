@@ -1,18 +1,12 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { openConversation } from '../shell/session.ts';
-import type { ChatModel } from './chat-model.ts';
 import { ConversationList } from './conversation-list.tsx';
 import { JoiningThread } from './joining-thread.tsx';
 import { NewConversation } from './new-conversation.tsx';
 import { NoThread } from './no-thread.tsx';
+import type { ChatPaneProps } from './props.ts';
 import { Thread } from './thread.tsx';
-
-export interface ChatPaneProps {
-  readonly model: ChatModel;
-  /** Shows a conversation, or none. */
-  readonly onShow: (conversation: string | undefined) => void;
-}
 
 /** The left pane: the conversations of a person, and the one that is open. */
 export function ChatPane({ model, onShow }: ChatPaneProps): JSX.Element {

@@ -1,19 +1,13 @@
 import type { JSX } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { ChatConversation } from '../../client/index.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
-import type { ChatModel } from './chat-model.ts';
 import type { ProblemWords } from './problem-words.ts';
 import { wordsOf } from './problem-words.ts';
-
-export interface ComposerProps {
-  readonly model: ChatModel;
-  readonly conversation: ChatConversation;
-}
+import type { ConversationProps } from './props.ts';
 
 /** Where a person writes. What is written while the service is away waits, and is sent later. */
-export function Composer({ model, conversation }: ComposerProps): JSX.Element | null {
+export function Composer({ model, conversation }: ConversationProps): JSX.Element | null {
   const { id, state } = conversation;
   const [text, setText] = useState(() => model.drafts.get(id) ?? '');
   const [problem, setProblem] = useState<ProblemWords | undefined>(undefined);

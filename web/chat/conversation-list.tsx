@@ -4,7 +4,7 @@ import { Avatar } from '../parts/avatar.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { openConversation } from '../shell/session.ts';
 import { addressOf } from '../shell/window-identity.ts';
-import type { ChatPaneProps } from './chat-pane.tsx';
+import type { ChatPaneProps } from './props.ts';
 import { titleOf } from './names.ts';
 import { shortDateOf } from './times.ts';
 

@@ -1,24 +1,19 @@
 import type { JSX } from 'preact';
-import type { ChatConversation } from '../../client/index.ts';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { InvitationButtons, invitationOf } from './alone-here.tsx';
 import type { ChatModel } from './chat-model.ts';
 import { PeopleSection } from './people-section.tsx';
+import type { ConversationProps } from './props.ts';
 import { SafetySection } from './safety-section.tsx';
 import { daysWords } from './times.ts';
-
-export interface SectionProps {
-  readonly model: ChatModel;
-  readonly conversation: ChatConversation;
-}
 
 /** People, safety and rules of a conversation. */
 export function ConversationSheet({
   model,
   conversation,
   onClose,
-}: SectionProps & { readonly onClose: () => void }): JSX.Element {
+}: ConversationProps & { readonly onClose: () => void }): JSX.Element {
   const isIn = conversation.state !== 'removed';
   return (
     <Sheet title="People, safety and rules" onClose={onClose}>
@@ -59,7 +54,7 @@ export function ConversationSheet({
   );
 }
 
-function InvitationSection({ model, conversation: { id } }: SectionProps): JSX.Element | null {
+function InvitationSection({ model, conversation: { id } }: ConversationProps): JSX.Element | null {
   const rule = model.details.value?.policy.externalJoin;
   if (rule !== 'anyone' && rule !== 'request') return null;
   return (

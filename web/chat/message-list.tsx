@@ -5,19 +5,15 @@ import { Icon } from '../parts/icon.tsx';
 import { AloneHere } from './alone-here.tsx';
 import type { ChatModel } from './chat-model.ts';
 import { MessageRow } from './message-row.tsx';
+import type { ConversationProps } from './props.ts';
 import { timelineOf } from './timeline.ts';
 import { dayOf } from './times.ts';
 
 /** Pixels from the end within which a person counts as being there. */
 const NEAR = 48;
 
-export interface MessageListProps {
-  readonly model: ChatModel;
-  readonly conversation: ChatConversation;
-}
-
 /** The messages of a conversation. It stays at its end while new ones come, unless the person has scrolled back. */
-export function MessageList({ model, conversation }: MessageListProps): JSX.Element {
+export function MessageList({ model, conversation }: ConversationProps): JSX.Element {
   const messages = model.messages.value;
   const notices = model.notices.value.get(conversation.id);
   const rows = useMemo(() => timelineOf(messages ?? [], notices ?? []), [messages, notices]);

@@ -5,14 +5,14 @@ import { Avatar } from '../parts/avatar.tsx';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAct } from '../parts/use-act.ts';
-import type { SectionProps } from './conversation-sheet.tsx';
 import { shortKey } from './fingerprint.ts';
 import { nameProblem, namesIn } from './names.ts';
 import { missingWords } from './problem-words.ts';
+import type { ConversationProps } from './props.ts';
 import { useSafety } from './use-safety.ts';
 
 /** The people in a conversation, and their devices. */
-export function PeopleSection({ model, conversation }: SectionProps): JSX.Element {
+export function PeopleSection({ model, conversation }: ConversationProps): JSX.Element {
   const details = model.details.value;
   const isIn = conversation.state !== 'removed';
   const may = (who: 'admin' | 'member' | 'nobody' | undefined): boolean =>
@@ -38,7 +38,7 @@ export function PeopleSection({ model, conversation }: SectionProps): JSX.Elemen
   );
 }
 
-function AddForm({ model, conversation }: SectionProps): JSX.Element {
+function AddForm({ model, conversation }: ConversationProps): JSX.Element {
   const [text, setText] = useState('');
   const [said, setSaid] = useState<readonly string[]>([]);
   const { isBusy, problem, act } = useAct();
@@ -94,7 +94,7 @@ function AddForm({ model, conversation }: SectionProps): JSX.Element {
   );
 }
 
-interface PersonProps extends SectionProps {
+interface PersonProps extends ConversationProps {
   readonly member: ChatMember;
   /** Signature key of this device. */
   readonly own: string | undefined;

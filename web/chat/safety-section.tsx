@@ -1,11 +1,11 @@
 import type { JSX } from 'preact';
 import type { ChatMember, Safety } from '../../client/index.ts';
-import type { SectionProps } from './conversation-sheet.tsx';
 import { fingerprintGroups, shortKey } from './fingerprint.ts';
+import type { ConversationProps } from './props.ts';
 import { useSafety } from './use-safety.ts';
 
 /** What people compare to be sure that they are in one group and read one log. */
-export function SafetySection({ model, conversation }: SectionProps): JSX.Element {
+export function SafetySection({ model, conversation }: ConversationProps): JSX.Element {
   const safety = useSafety(model, conversation);
   return (
     <section aria-labelledby="safety">

@@ -3,12 +3,11 @@ import type { ChatConversation } from '../../client/index.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAct } from '../parts/use-act.ts';
-import type { ChatModel } from './chat-model.ts';
 import { shortKey } from './fingerprint.ts';
-import type { ThreadProps } from './thread.tsx';
+import type { ChatPaneProps, ConversationProps } from './props.ts';
 
 /** What is special about a conversation now: a repair, a removal, a successor, and who asks to join. */
-export function ThreadBanners({ model, conversation, onShow }: ThreadProps): JSX.Element {
+export function ThreadBanners({ model, conversation, onShow }: ChatPaneProps & ConversationProps): JSX.Element {
   const { state, successor, requests } = conversation;
   return (
     <div class="banners" aria-live="polite">
@@ -37,9 +36,7 @@ export function ThreadBanners({ model, conversation, onShow }: ThreadProps): JSX
   );
 }
 
-interface RequestProps {
-  readonly model: ChatModel;
-  readonly conversation: ChatConversation;
+interface RequestProps extends ConversationProps {
   readonly request: ChatConversation['requests'][number];
 }
 

@@ -1,23 +1,17 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ChatConversation } from '../../client/index.ts';
 import { Avatar } from '../parts/avatar.tsx';
 import { Icon } from '../parts/icon.tsx';
-import type { ChatModel } from './chat-model.ts';
-import type { ChatPaneProps } from './chat-pane.tsx';
 import { Composer } from './composer.tsx';
 import { ConversationSheet } from './conversation-sheet.tsx';
 import { MessageList } from './message-list.tsx';
 import { titleOf } from './names.ts';
+import type { ChatPaneProps, ConversationProps } from './props.ts';
 import { ThreadBanners } from './thread-banners.tsx';
 import { daysWords } from './times.ts';
 
-export interface ThreadProps extends ChatPaneProps {
-  readonly conversation: ChatConversation;
-}
-
 /** The conversation that is open. */
-export function Thread({ model, conversation, onShow }: ThreadProps): JSX.Element {
+export function Thread({ model, conversation, onShow }: ChatPaneProps & ConversationProps): JSX.Element {
   const [hasSheet, setSheet] = useState(false);
   const { user } = model.session;
   const users = conversation.members.map((one) => one.user);
@@ -55,13 +49,7 @@ export function Thread({ model, conversation, onShow }: ThreadProps): JSX.Elemen
   );
 }
 
-function Summary({
-  model,
-  conversation: { members },
-}: {
-  readonly model: ChatModel;
-  readonly conversation: ChatConversation;
-}): JSX.Element {
+function Summary({ model, conversation: { members } }: ConversationProps): JSX.Element {
   const days = model.details.value?.policy.retentionDays;
   const devices = members.reduce((sum, one) => sum + one.devices.length, 0);
   return (

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ChatModel } from '../chat/chat-model.ts';
 import { Avatar } from '../parts/avatar.tsx';
 import { Icon } from '../parts/icon.tsx';
-import { isCut } from './network.ts';
+import { hasNoNetwork, isCut } from './network.ts';
 import { SettingsSheet } from './settings-sheet.tsx';
 import type { Theme } from './theme.ts';
 import { theme } from './theme.ts';
@@ -73,7 +73,7 @@ function Connection({ model }: { readonly model: ChatModel }): JSX.Element {
         online: ['Online', 'is-online'],
         connecting: ['Connecting …', ''],
         offline: ['Offline, trying again', 'is-offline'],
-      }[connection];
+      }[hasNoNetwork.value ? 'offline' : connection];
   return (
     <p class={`connection ${look ?? ''}`} role="status" title={model.trouble.value?.text}>
       <span class="cut">{words}</span>

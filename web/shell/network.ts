@@ -4,11 +4,18 @@ import { isOfTheChat } from './chat-requests.ts';
 /** The network of the chat is cut: a button of the right pane does it. The right pane itself still sees the service. */
 export const isCut = signal(false);
 
+/** The browser knows that it has no network. A stream that is open notices it only later. */
+export const hasNoNetwork = signal(false);
+
 /**
- * Puts a switch into `fetch`: while the network is cut, requests of the chat fail as they fail without a network, and what is open
+ * Watches the network, and puts a switch into `fetch`: while the network is cut, requests of the chat fail as they fail without a network, and what is open
  * breaks. The client library learns it as it would learn a pulled cable.
  */
 export function installNetworkSwitch(): void {
+  const look = (): void => void (hasNoNetwork.value = !navigator.onLine);
+  look();
+  addEventListener('online', look);
+  addEventListener('offline', look);
   const connected = globalThis.fetch.bind(globalThis);
   let line = new AbortController();
   isCut.subscribe((cut) => {
