@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { AppError } from '../domain/errors.ts';
 import { readBuildInfo } from '../process/build-info.ts';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
@@ -48,6 +47,7 @@ import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts
 import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../dispatch/dispatcher.ts';
 import { makeSubmitIncrement } from '../dispatch/increments.ts';
+import { OperationWatch } from '../dispatch/operation-watch.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeRunningWorkflows } from '../dispatch/running-workflows.ts';
 import { makeStager } from '../dispatch/stager.ts';
@@ -60,12 +60,15 @@ import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeCutOffs, watchCutOffs } from './services/cut-offs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeProcessFacts } from './services/process-facts.ts';
+import { makeAdmitToLife } from './services/admit-to-life.ts';
+import { makeLifeSources } from './services/life-sources.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { makeSendSignal } from './services/send-signal.ts';
 import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
 import { makeTransfers } from './http/transfers.ts';
 import { makeStreamHub } from '../streams/hub.ts';
+import { makeLifeStreams } from '../streams/life/life-streams.ts';
 
 // The API process. This file creates all parts and connects them.
 
@@ -168,6 +171,7 @@ async function main(): Promise<void> {
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry, tracing });
   const auto = new AutoPath();
+  const operations = new OperationWatch();
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
     auto,
@@ -180,6 +184,7 @@ async function main(): Promise<void> {
     metrics,
     log,
     progress,
+    operations,
     tracing,
     clock,
     mailboxLimit: config.mailboxLimit,
@@ -241,14 +246,36 @@ async function main(): Promise<void> {
     perUser: config.streamsPerUser,
     isOverloaded: () => shedder.isOverloaded,
   });
+  const life = makeLifeStreams({
+    admit: makeAdmitToLife(pool),
+    sourcesOf: makeLifeSources({
+      pool,
+      client,
+      uiUrl: config.temporalUiUrl,
+      auto,
+      dispatcher,
+      pathSwitch,
+      incarnation,
+    }),
+    watchOperations: (conversation, listener) => operations.watch(conversation, listener),
+    clock,
+    slowMs: config.streamSlowMs,
+    onClosed: metrics.streamClosed,
+    onError: (conversation, error) =>
+      log.warn({ err: error, conversation }, 'facts about a conversation cannot be read'),
+  });
   const jobs = makeJobPool({ threads: config.jobThreads, maxWaitMs: config.requestDeadlineMs, log, metrics });
   cleanup.add('job threads', jobs.close);
   await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
+  metrics.openStreams(life.count);
   const lookAtIncarnation = (): void => void incarnation.refresh().catch(() => undefined);
   const listener = listen(config.database.direct, {
-    onEntry: streams.wake,
+    onEntry: (conversation, seq, changed) => {
+      streams.wake(conversation, seq, changed);
+      life.wake(conversation);
+    },
     onSignal: streams.signal,
     onDevice: (device, stream) => {
       // The device itself changed. If it was forgotten, its next request must record it again.
@@ -323,13 +350,15 @@ async function main(): Promise<void> {
       autoReport,
       supervisor: supervision.look,
       streams,
-      life: { open: () => Promise.reject(new AppError('unavailable')) },
+      life,
       sendSignal: makeSendSignal({ pool, metrics }),
       submitIncrement: makeSubmitIncrement({
         pool: shared,
         workflows,
         pathOf: (conversation) => auto.pathNow(pathSwitch.pathOf(conversation), conversation),
         direct,
+        operations,
+        modeOf: pathSwitch.pathOf,
         onRetry,
         log,
       }),
@@ -408,7 +437,10 @@ async function main(): Promise<void> {
     graceMs: config.shutdownGraceMs,
     log,
     onDraining: () => (isDraining = true),
-    closeStreams: streams.close,
+    closeStreams: () => {
+      streams.close();
+      life.close();
+    },
   });
   shutDownOnSignals({
     leave: () => (isDraining = true),

@@ -122,7 +122,8 @@ function reasonOf(error: unknown): string {
   return cause instanceof Error ? cause.message : error.message;
 }
 
-function refusal({ status, requestId, body }: Answer<unknown>): CommandError {
+/** What to say about an answer that is no success. */
+export function refusal({ status, requestId, body }: Answer<unknown>): CommandError {
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<Schemas['Problem']>;
   // Not from the service: from a proxy in front of it.
   if (problem.code === undefined) {

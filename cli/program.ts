@@ -7,6 +7,7 @@ import { conversationsCommand } from './commands/conversations.ts';
 import { deleteCommand } from './commands/delete.ts';
 import { drainCommand } from './commands/drain.ts';
 import { exportCommand } from './commands/export.ts';
+import { lifeCommand } from './commands/life.ts';
 import { offBoardCommand } from './commands/off-board.ts';
 import { pathCommand } from './commands/path.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -40,6 +41,7 @@ export function makeProgram(version: string, run: CommandHost['run']): Command {
     statusCommand,
     conversationsCommand,
     conversationCommand,
+    lifeCommand,
     runCommands,
     pathCommand,
     drainCommand,

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Api, makeApi } from './api.ts';
 import { findConnection } from './connection.ts';
+import { type Followed, follow } from './follow.ts';
 import { CommandError, EXIT, type ExitCode } from './exit-codes.ts';
 import { cleanJson, cleanLines } from './output/clean.ts';
 import { type Progress, makeProgress } from './output/progress.ts';
@@ -59,6 +60,11 @@ export class Session {
       this.#api = makeApi(connection);
     }
     return this.#api;
+  }
+
+  /** The events of a stream, until it ends or until Ctrl-C. @throws CommandError like `call` */
+  follow(path: string): AsyncGenerator<Followed> {
+    return follow(findConnection(this.#terminal.env, this.#terminal.root), path, this.signal);
   }
 
   /** Of the service; '' before the first request. */

@@ -5,7 +5,15 @@ import type { Outcome } from '../domain/outcome.ts';
 import { type StagedCommand, toStagedCommand } from '../domain/staged-command.ts';
 import type { StagedKey } from '../store/staging/stage.ts';
 import type { AutoPath } from './auto/auto-path.ts';
-import type { Applied, Batch, ConversationPath, DiversionReason, ExecutionPath, Executors } from './executor.ts';
+import type {
+  Applied,
+  Batch,
+  ConversationPath,
+  DiversionReason,
+  ExecutionPath,
+  Executors,
+  WayReason,
+} from './executor.ts';
 import type { WaitedFor } from '../process/progress.ts';
 import { outageError } from './outage.ts';
 import type { QueuedCommand } from './queued-command.ts';
@@ -113,7 +121,7 @@ export class BatchRunner {
     await Promise.all([
       this.#submit(flight, taken, commands, places),
       // Decided here and now: a retry of a former member gets its first answer.
-      outsiders.length === 0 ? undefined : this.directly(outsiders),
+      outsiders.length === 0 ? undefined : this.directly(because('not-a-member', outsiders)),
     ]);
   }
 
@@ -167,6 +175,7 @@ export class BatchRunner {
     earlierTries: number,
   ): Promise<void> {
     this.#deps.onDiversion(reason);
+    because(reason, queued);
     const { outcomes, retries } = await this.#apply('direct', queued, commands, this.#deps.executors.direct);
     await this.#settle('direct', queued, { outcomes, retries: retries + earlierTries });
   }
@@ -219,7 +228,7 @@ export class BatchRunner {
 
   /** An earlier attempt used up the staged row, or a sweep took it: decided again, with all parts inline. */
   async #decideInline(batch: readonly QueuedCommand[]): Promise<void> {
-    for (const queued of batch) queued.staged = undefined;
+    for (const queued of because('again', batch)) queued.staged = undefined;
     const commands = batch.map(({ submission }) => submission.command);
     const { outcomes, retries } = await this.#apply('direct', batch, commands, this.#deps.executors.direct);
     // A duplicate is the success of that attempt.
@@ -235,6 +244,12 @@ export class BatchRunner {
       void this.discard(batch);
     }
   }
+}
+
+/** Notes why these commands take the way that they take from here on. */
+function because(reason: WayReason, commands: readonly QueuedCommand[]): readonly QueuedCommand[] {
+  for (const { progress } of commands) progress.reason = reason;
+  return commands;
 }
 
 const NOTHING_TO_STAGE = Promise.resolve(undefined);

@@ -2,7 +2,7 @@ import { MAX_RESERVATION_MS } from '../domain/limits.ts';
 import { LARGE_BATCH, type NextBatch, QUICK_MS, WAIT_MS, type Way } from './auto/auto-path.ts';
 import { type BatchDeps, BatchRunner } from './batch-runner.ts';
 import { nextBatch, takeOut } from './batching.ts';
-import type { ExecutionPath } from './executor.ts';
+import type { ConversationPath, ExecutionPath, WayReason } from './executor.ts';
 import { FairOrder } from './fair-order.ts';
 import { outageError } from './outage.ts';
 import { type QueuedCommand, sharesBatch } from './queued-command.ts';
@@ -144,7 +144,7 @@ export class ConversationQueue {
     const setting = this.#deps.pathOf(this.#conversation);
     const way = this.#deps.auto.choose(setting, this.#describe(batch, updateMs));
     if (way.path === 'direct') this.#goDirect(batch, way);
-    else this.#goByWorkflow(batch);
+    else this.#goByWorkflow(batch, setting);
     return true;
   }
 
@@ -168,7 +168,7 @@ export class ConversationQueue {
   #goDirect(batch: readonly QueuedCommand[], { diverted }: Way): void {
     if (diverted !== undefined) this.#deps.onDiversion(diverted);
     this.#direct = new Set(batch.map(({ submission }) => submission.command.actor));
-    this.#handedOver(batch, 'direct');
+    this.#handedOver(batch, 'direct', diverted ?? 'setting');
     void this.#runner.directly(batch).then(() => {
       for (const queued of batch) this.#inFlight.delete(queued);
       this.#direct = undefined;
@@ -176,7 +176,7 @@ export class ConversationQueue {
     });
   }
 
-  #goByWorkflow(batch: readonly QueuedCommand[]): void {
+  #goByWorkflow(batch: readonly QueuedCommand[], setting: ConversationPath): void {
     const { auto } = this.#deps;
     const flight = new UpdateFlight(this.#conversation, batch, {
       now: auto.now(),
@@ -185,7 +185,7 @@ export class ConversationQueue {
       mayDivert: () => this.#deps.pathOf(this.#conversation) !== 'workflow',
     });
     this.#update = flight;
-    this.#handedOver(batch, 'workflow');
+    this.#handedOver(batch, 'workflow', setting === 'auto' ? 'auto' : 'setting');
     void this.#runner.byWorkflow(flight).then(() => {
       for (const queued of batch) this.#inFlight.delete(queued);
       const now = auto.now();
@@ -195,13 +195,14 @@ export class ConversationQueue {
     });
   }
 
-  #handedOver(batch: readonly QueuedCommand[], path: ExecutionPath): void {
+  #handedOver(batch: readonly QueuedCommand[], path: ExecutionPath, reason: WayReason): void {
     const [first] = batch;
     if (first !== undefined) this.#order.taken(first.turn);
     for (const queued of batch) {
       const { since, submission, progress } = queued;
       this.#inFlight.add(queued);
       progress.path = path;
+      progress.reason = reason;
       progress.waitsFor = path === 'workflow' ? 'staging' : 'postgres';
       this.#deps.onTaken(path, (performance.now() - since) / 1000, submission);
     }

@@ -10,6 +10,8 @@ import { stageRow } from '../store/staging/stage.ts';
 import { ConversationQueue, type QueueDeps, type QueueLoad } from './conversation-queue.ts';
 import { AutoPath } from './auto/auto-path.ts';
 import type { ConversationPath, Executors } from './executor.ts';
+import { operationFact } from './operation-fact.ts';
+import type { OperationWatch } from './operation-watch.ts';
 import type { QueuedCommand } from './queued-command.ts';
 import { RecentFailures } from './recent-failures.ts';
 import type { Stager } from './stager.ts';
@@ -28,6 +30,8 @@ export interface DispatcherDeps {
   readonly log: Logger;
   /** Where the commands of requests are. @default nobody looks */
   readonly progress?: ProgressOfRequests;
+  /** Who wants to see operations. @default nobody */
+  readonly operations?: OperationWatch | undefined;
   /** @default off */
   readonly tracing?: Tracing | undefined;
   /** Judges `notAfter`. @default the clock of the process */
@@ -62,7 +66,7 @@ export interface Dispatcher extends Submitter {
 /** Builds the one way in: it queues each command by conversation, and answers with the outcome before the deadline. */
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
-  const { metrics, clock = OWN_CLOCK, progress: requests = new ProgressOfRequests() } = deps;
+  const { metrics, clock = OWN_CLOCK, progress: requests = new ProgressOfRequests(), operations } = deps;
   const diversions = new Map<string, number>();
   const queueDeps: QueueDeps = {
     ...makeQueueDeps(deps),
@@ -124,12 +128,18 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
         // Also checks what came through Temporal, perhaps from a worker of another version.
         const outcome = outcomeFor(submission.command, await enter({ ...submission, command }, progress));
         requests.succeeded(correlationId, progress);
+        if (operations?.isWatched(conversation) === true) {
+          operations.tell(conversation, operationFact(kind, progress, startedAt, outcome));
+        }
         observe(metrics, kind, outcome, (performance.now() - startedAt) / 1000);
         return outcome;
       } catch (error) {
         const code = error instanceof AppError ? error.code : 'internal';
         if (code === 'overloaded') metrics.actorMailboxFull();
         metrics.actorMessageDrop(code);
+        if (operations?.isWatched(conversation) === true) {
+          operations.tell(conversation, operationFact(kind, progress, startedAt, code));
+        }
         failures.note(submission.conversation, { kind, code, waitedMs: Math.round(performance.now() - startedAt) });
         throw error;
       }

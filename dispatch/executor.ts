@@ -22,6 +22,15 @@ export type ConversationPath = (typeof CONVERSATION_PATHS)[number];
 export const DIVERSION_REASONS = ['budget', 'wait', 'breaker', 'wedged', 'time-out', 'failed'] as const;
 export type DiversionReason = (typeof DIVERSION_REASONS)[number];
 
+/**
+ * Why a command was handed over the way it was, for people.
+ * - `setting`: an operator chose this path
+ * - `auto`: the path `auto`, and Temporal answers in good time
+ * - `not-a-member`: its row was not staged, so it is refused without the workflow
+ * - `again`: an earlier try used its staged row, so that it is decided once more with its bytes
+ */
+export type WayReason = DiversionReason | 'setting' | 'auto' | 'not-a-member' | 'again';
+
 /** Commands of one conversation that are decided together, in their order. */
 export interface Batch<C extends Command | StagedCommand> {
   /** Prefix of the update ids; new for each batch. */

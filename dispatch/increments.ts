@@ -8,8 +8,10 @@ import { type IncrementReceipt, storeIncrement } from '../store/log/increments.t
 import { isRetryable } from '../store/sqlstate.ts';
 import { batchFacts } from './batch-facts.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
-import type { ExecutionPath, Executor } from './executor.ts';
+import type { ConversationPath, ExecutionPath, Executor, WayReason } from './executor.ts';
 import { jitter, pause } from './pause.ts';
+import { operationFact } from './operation-fact.ts';
+import type { OperationWatch } from './operation-watch.ts';
 import type { Submission } from './submission.ts';
 import { classifyUpdateError } from './temporal-errors.ts';
 import { waitedFor } from './waited-for.ts';
@@ -33,6 +35,10 @@ export interface IncrementsDeps {
   /** `direct` also while it is known that Temporal does not answer. */
   readonly pathOf: (conversation: string) => ExecutionPath;
   readonly direct: Executor<Command | StagedCommand>;
+  /** Who wants to see operations. @default nobody */
+  readonly operations?: OperationWatch;
+  /** What an operator has chosen for a conversation. @default what `pathOf` says */
+  readonly modeOf?: (conversation: string) => ConversationPath;
   readonly onRetry: (reason: string) => void;
   readonly log: Logger;
 }
@@ -44,6 +50,8 @@ export function makeSubmitIncrement({
   direct,
   onRetry,
   log,
+  operations,
+  modeOf = pathOf,
 }: IncrementsDeps): SubmitIncrement {
   const store = async ({
     conversation,
@@ -79,16 +87,48 @@ export function makeSubmitIncrement({
   };
 
   return async (submission) => {
+    const startedAt = performance.now();
     const { conversation, deadline, correlationId } = submission;
     const { outcome, stored } = await store(submission);
-    if (stored === undefined) return outcome;
-    if (pathOf(conversation) === 'workflow' && (await signal(conversation, stored, deadline))) return outcome;
+    if (stored === undefined) {
+      tell(operations, submission, startedAt, outcome);
+      return outcome;
+    }
+    const isDirect = pathOf(conversation) === 'direct';
+    const reason = modeOf(conversation) === 'auto' ? 'auto' : 'setting';
+    if (!isDirect && (await signal(conversation, stored, deadline))) {
+      tell(operations, submission, startedAt, outcome, 'workflow', reason);
+      return outcome;
+    }
     const until = Math.min(deadline, Date.now() + COUNT_MS);
     const batch = { id: stored.id, conversation, commands: [stored], correlationIds: [correlationId], deadline: until };
     // It is stored, whatever happens now.
     await direct(batch).catch((error: unknown) =>
       log.warn({ err: error, ...batchFacts(batch, 'direct', waitedFor(error) ?? 'postgres') }, 'the increment waits'),
     );
+    // The path `auto` goes direct when Temporal does not answer.
+    tell(
+      operations,
+      submission,
+      startedAt,
+      outcome,
+      'direct',
+      !isDirect ? 'failed' : reason === 'auto' ? 'breaker' : reason,
+    );
     return outcome;
   };
+}
+
+/** For those who watch the conversation, if anybody does. */
+function tell(
+  operations: OperationWatch | undefined,
+  { conversation, command }: Submission<IncrementCommand>,
+  startedAt: number,
+  outcome: Outcome<'increment'>,
+  path?: ExecutionPath,
+  reason?: WayReason,
+): void {
+  if (operations?.isWatched(conversation) !== true) return;
+  const way = path === undefined || reason === undefined ? {} : { path, reason };
+  operations.tell(conversation, operationFact('increment', { operation: command.id, ...way }, startedAt, outcome));
 }

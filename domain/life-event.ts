@@ -145,3 +145,10 @@ export type LifeEvent =
   | LifeTrouble
   | LifeRecovered
   | LifeLogRestarted;
+
+/**
+ * Looks for news of one conversation. The first look brings what there is, the newest part of it; each further one what has changed.
+ * Only one look runs at a time.
+ * @throws AppError if the part does not answer
+ */
+export type LookForNews = () => Promise<readonly LifeEvent[]>;

@@ -286,6 +286,13 @@ export const MAX_WAITING_SIGNALS = 64;
 /** Characters of all signals that wait in one process for that. */
 export const MAX_WAITING_SIGNAL_CHARACTERS = 1024 * 1024;
 
+// Streams of facts about a conversation (docs/explanation/life.md). Each conversation that is watched costs reads all the time.
+
+/** In one process. */
+export const MAX_LIFE_STREAMS = 50;
+/** Of one operator in one process. */
+export const MAX_LIFE_STREAMS_PER_OPERATOR = 10;
+
 // Wake-ups (docs/explanation/wake-ups.md).
 
 /** Push targets of one user. A new one replaces the oldest. */

@@ -26,6 +26,8 @@ export interface CommandProgress {
   readonly mode: string;
   /** Who decides it, once it was handed over. */
   path?: string;
+  /** Why it is that path. */
+  reason?: string;
   waitsFor: WaitedFor;
 }
 

@@ -1,3 +1,5 @@
+import type { LifeEvent } from '../domain/life-event.ts';
+
 /** Server-sent events (WHATWG HTML, section "Server-sent events"). */
 
 export type StreamEvent =
@@ -20,8 +22,11 @@ export type StreamEvent =
   | 'reconnect'
   | 'replaced';
 
+/** Events of the streams of facts (`life/`): the types of facts. */
+export type FactEvent = LifeEvent['type'];
+
 /** The text of one event. JSON contains no raw line breaks, so one data line is enough. */
-export function event(name: StreamEvent, data: Readonly<Record<string, unknown>> = {}): string {
+export function event(name: StreamEvent | FactEvent, data: Readonly<Record<string, unknown>> = {}): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 

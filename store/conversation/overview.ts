@@ -52,7 +52,8 @@ const PAGE_WALK = 2000;
 /** Conversations in trouble, and with timers that are due, that a list knows: those seen last, and those due for longest. */
 const MAX_CANDIDATES = 10_000;
 
-const STATE = `case when deleted_at is not null then 'deleted' when successor is not null then 'superseded'
+/** SQL of a conversation's {@link ConversationState}. */
+export const STATE = `case when deleted_at is not null then 'deleted' when successor is not null then 'superseded'
   when reset_open(conversation) or trial_may_be_undone(conversation) then 'reset-open' else 'active' end`;
 const RECENT = `last_at > clock_timestamp() - make_interval(secs => ${TROUBLE_WITHIN_MS} / 1000.0)`;
 const columns = (row: string): string => `id, protocol, epoch, last_seq as "lastSeq", member_count as "memberCount",

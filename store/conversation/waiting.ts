@@ -13,7 +13,7 @@ export interface WaitingRows {
 }
 
 /** Counts of large numbers cost time, and say no more than "very many". */
-const MAX_COUNTED = 1000;
+export const MAX_COUNTED = 1000;
 
 /** Reads what waits for a decision. @returns `undefined` when there is no such conversation */
 export async function readWaiting(pool: pg.Pool, conversation: string): Promise<WaitingRows | undefined> {

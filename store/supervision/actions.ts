@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Row, object, orNull, text, time } from '../row.ts';
+import { type Row, integer, object, orNull, text, time } from '../row.ts';
 
 /** Who acts, in the audit trail. */
 export const SUPERVISOR = 'supervisor';
@@ -43,6 +43,21 @@ export async function listActions(pool: pg.Pool, limit: number): Promise<StoredA
     values: [limit],
   });
   return rows.map(parseAction);
+}
+
+/** An action about one conversation, with its number in the audit trail. */
+export interface NumberedAction extends StoredAction {
+  readonly key: number;
+}
+
+/** The newest actions about one conversation, the oldest first. */
+export async function listActionsOn(pool: pg.Pool, conversation: string, limit: number): Promise<NumberedAction[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'list-supervisor-actions-on',
+    text: `select key, ${COLUMNS} from audit where conversation = $1 and actor = '${SUPERVISOR}' order by key desc limit $2`,
+    values: [conversation, limit],
+  });
+  return rows.map((row) => ({ key: integer(row, 'key'), ...parseAction(row) })).reverse();
 }
 
 /** Restarts of conversations within a time, the oldest first: for a supervisor that begins without a memory. */

@@ -1,7 +1,7 @@
 import { type IncomingMessage, get } from 'node:http';
 import { type EventSourceMessage, createParser } from 'eventsource-parser';
 import type { Entry } from '../../client/index.ts';
-import { checkEvent } from './event-contract.ts';
+import { type StreamKind, checkEvent } from './event-contract.ts';
 
 /** One connection to an event stream, with everything that came over it. It never reconnects. */
 export interface EventStream {
@@ -36,6 +36,11 @@ export function openAccountStream(url: string, token: string): Promise<EventStre
   return openStream(new URL('/v1/events', url), token, {});
 }
 
+/** Opens the stream of facts about a conversation. */
+export function openLifeStream(url: string, conversation: string, token: string): Promise<EventStream> {
+  return openStream(new URL(`/v1/admin/conversations/${conversation}/life`, url), token, {});
+}
+
 /** Opens a stream with a ticket, as EventSource does. @param path with or without a query */
 export function openWithTicket(url: string, path: string, ticket: string, lastEventId?: number): Promise<EventStream> {
   const target = new URL(path, url);
@@ -55,7 +60,7 @@ function openTarget(target: URL, more: Readonly<Record<string, string>>): Promis
     let retryMs: number | undefined;
     let text = '';
     let endedAt: number | undefined;
-    const kind = target.pathname === '/v1/events' ? 'account' : 'conversation';
+    const kind = kindOf(target);
     const onEvent = (event: EventSourceMessage): void => {
       checkEvent(kind, event);
       events.push(event);
@@ -83,6 +88,11 @@ function openTarget(target: URL, more: Readonly<Record<string, string>>): Promis
     });
     request.on('error', reject);
   });
+}
+
+function kindOf({ pathname }: URL): StreamKind {
+  if (pathname === '/v1/events') return 'account';
+  return pathname.endsWith('/life') ? 'life' : 'conversation';
 }
 
 /** The entries that a stream brought, in the order in which they came. */

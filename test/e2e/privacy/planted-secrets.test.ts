@@ -8,6 +8,7 @@ import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { useService } from '../../harness/service.ts';
 import type { Service } from '../../../tools/harness/service.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
+import { type LifeReader, readLife } from '../../harness/streams/life.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type RunRecord, readRuns } from '../../integration/privacy/histories.ts';
 import { type Secret, findSecrets, secretBytes, secretText } from './secrets.ts';
@@ -79,6 +80,8 @@ describe.each([
   /** Bytes that the service got, read back from the tables where they belong. */
   const stored: Secret[] = [];
   let runs: readonly RunRecord[] = [];
+  /** What operators were told of conversations while all this happened. */
+  const lives: LifeReader[] = [];
   let poisoned = '';
 
   const people = (): Secret[] => [secretText('user', planted.user), secretText('device', planted.device)];
@@ -96,6 +99,7 @@ describe.each([
     const at = `/v1/conversations/${id}`;
     const members = [bob.user];
     await alice.api.createConversation({ id, protocol: 'opaque', members, policy: { groupInfo: 'optional' } });
+    await watchLife(id);
     const message = (text: string): { id: string; ciphertext: string } => ({
       id: randomUUID(),
       ciphertext: bytesOf(`${text} ${planted.payload}`),
@@ -164,6 +168,10 @@ describe.each([
     expect(await alice.ask('POST', `/v1/conversations/${newConversationId()}/signals`, { data }, keyed)).toBe(404);
   }
 
+  async function watchLife(id: string): Promise<void> {
+    lives.push(await readLife(running().apis[0]?.url ?? '', id, await tokenOf('operator')));
+  }
+
   /** Opens streams with a ticket, also ones that it is not for. */
   async function useTickets(alice: Person, stream: string): Promise<void> {
     const { ticket } = await alice.api.streamTicket(stream);
@@ -188,6 +196,7 @@ describe.each([
     const phone = await open(alice);
     const laptop = await open(bob);
     const group = await phone.createGroup();
+    await watchLife(group.id);
     await phone.invite(group.id, bob.user);
     const [joined] = await laptop.joinGroups();
     if (joined === undefined) throw new Error('Bob did not join');
@@ -211,6 +220,7 @@ describe.each([
     const { pool } = running();
     poisoned = newConversationId();
     await alice.api.createConversation({ id: poisoned, protocol: 'opaque', policy: { groupInfo: 'optional' } });
+    await watchLife(poisoned);
     await pool.query(`create function poison_entry() returns trigger language plpgsql as $$ begin
       raise exception 'bad value "%" of "%"', convert_from(new.ciphertext, 'UTF8'), new.sender
         using detail = convert_from(new.ciphertext, 'UTF8'), hint = new.sender; end $$`);
@@ -271,6 +281,22 @@ describe.each([
     },
     TIMEOUT_MS,
   );
+
+  test('streams of facts tell operators what happened, and nothing that is secret', async () => {
+    const [opaque, mls, broken] = lives;
+    // A new stream tells the newest facts again, also those that came after the first one had ended.
+    for (const life of lives) await life.until('entry', 'entries were told');
+    const facts = (life: LifeReader | undefined): string => JSON.stringify(life?.events);
+    for (const life of lives) {
+      expect(findSecrets(facts(life), contents())).toEqual([]);
+      life.close();
+    }
+    // Where the log names senders, its facts do.
+    expect(findSecrets(facts(opaque), people())).toContain('user');
+    expect(mls?.of('entry').filter(({ kind, sender }) => kind === 'application' && sender !== undefined)).toEqual([]);
+    expect(broken?.of('operation').map(({ outcome }) => outcome)).toContain('internal');
+    if (path === 'workflow') expect(facts(opaque)).toContain('"kind\\":\\"updateAccepted');
+  });
 
   test('rows of application messages of mls conversations have no sender, and no staged bytes remain', async () => {
     const { pool } = running();

@@ -73,6 +73,7 @@ test('the document lists exactly the routes that clients use', () => {
       'GET /v1/admin/conversations/{id}/exports/{export}/entries',
       'GET /v1/admin/conversations/{id}/exports/{export}/members',
       'GET /v1/admin/conversations/{id}/history',
+      'GET /v1/admin/conversations/{id}/life',
       'GET /v1/admin/drain',
       'GET /v1/admin/status',
       'GET /v1/admin/users/{user}',

@@ -83,6 +83,28 @@ test('a conversation shows its facts, its run, and what the run says', async () 
   expect([missing.code, missing.err]).toEqual([1, expect.stringMatching(/^not-found: /)]);
 });
 
+test('the life of a conversation is followed until it is ended', async () => {
+  const alice = service().clientOf('alice');
+  const own = `A${newConversationId().slice(1)}`;
+  await alice.createConversation({ id: own, protocol: 'opaque', members: ['bob'] });
+  await alice.send(own, { id: 'first', ciphertext: 'AAAA' });
+  const ending = new AbortController();
+  let out = '';
+  const env = { PARLEY_URL: service().urls()[0], PARLEY_TOKEN: await service().token('operator') };
+  const stdout = { write: (text: string) => (out += text) };
+  const streams = { stdin: new PassThrough(), stdout, stderr: { write: () => undefined } };
+  const following = run(['life', own], { env, root: folder, ...streams, signal: ending.signal }, '0.0.0');
+  await waitUntil(() => / head +active · epoch 0 · seq 1 · 2 members/.test(out), { what: 'the conversation is told' });
+  await waitUntil(() => / history +\d+ updateAccepted · sendMessages/.test(out), { what: 'the history is told' });
+  const { seq } = await alice.send(own, { id: 'second', ciphertext: 'AAAA' });
+  const line = new RegExp(` operation +message second · workflow \\(setting\\) · accepted as ${seq} · `);
+  await waitUntil(() => line.test(out), { what: 'the message is told' });
+  ending.abort();
+  expect(await following).toBe(0);
+  const missing = await parley(['life', newConversationId().replace(/^-/, 'A')]);
+  expect([missing.code, missing.err]).toEqual([1, expect.stringMatching(/^not-found: /)]);
+});
+
 test('a session that holds the row is named, with the way to end it', async () => {
   const holder = await service().pool.connect();
   try {

@@ -1,0 +1,108 @@
+import type pg from 'pg';
+import type { LifeEntry, LifeEvent, LifeHead, LookForNews } from '../../domain/life-event.ts';
+import { type ConversationNow, readConversationNow } from '../../store/conversation/now.ts';
+import { type EntryFacts, readEntryFacts } from '../../store/log/entry-facts.ts';
+
+/** Entries that a new stream gets, and whose bodies are watched for deletion. */
+export const KEPT_ENTRIES = 50;
+/** Entries of one look: of more, the newest. */
+const MOST_ENTRIES = 200;
+
+/** What the process that answers knows of a conversation by itself. */
+export interface OwnFacts {
+  readonly path: LifeHead['path'];
+  readonly waiting: number;
+  readonly inFlight: number;
+}
+
+export interface LogNewsDeps {
+  readonly pool: pg.Pool;
+  readonly own: (conversation: string) => OwnFacts;
+  readonly incarnation: () => string | undefined;
+}
+
+/** Follows a conversation and its log in Postgres. It reads committed rows, so that it waits for nobody's lock. */
+export function makeLogNews({ pool, own, incarnation }: LogNewsDeps): (conversation: string) => LookForNews {
+  return (conversation) => {
+    /** The newest entries that were told, by seq. */
+    let kept = new Map<number, LifeEntry>();
+    let told: string | undefined;
+
+    const headNews = (now: ConversationNow): LifeEvent[] => {
+      const head = headOf(now, own(conversation), incarnation());
+      const text = JSON.stringify(head);
+      if (text === told) return [];
+      told = text;
+      return [{ type: 'head', at: Date.now(), ...head }];
+    };
+    const entryNews = (found: readonly EntryFacts[], lastSeq: number): LifeEvent[] => {
+      const entries = found.map(entryOf);
+      const isRestarted =
+        [...kept.values()].some(({ seq }) => seq > lastSeq) || entries.some((entry) => isOther(entry, kept));
+      const before = isRestarted ? new Map<number, LifeEntry>() : kept;
+      kept = new Map(entries.slice(-KEPT_ENTRIES).map((entry) => [entry.seq, entry]));
+      const fresh = isRestarted ? [...kept.values()] : entries;
+      const restarted: LifeEvent[] = isRestarted
+        ? [{ type: 'log-restarted', at: Date.now(), lastSeq, oldestSeq: entries[0]?.seq ?? lastSeq + 1 }]
+        : [];
+      return [
+        ...restarted,
+        ...fresh.filter((entry) => before.get(entry.seq)?.deleted !== entry.deleted || !before.has(entry.seq)),
+      ];
+    };
+
+    return async () => {
+      const now = await readConversationNow(pool, conversation);
+      if (now === undefined) return entryNews([], 0);
+      // Read after the head: so every entry that the head tells of is there.
+      const from = Math.min(...kept.keys());
+      const entries = await readEntryFacts(
+        pool,
+        conversation,
+        from === Infinity ? { from: 1, limit: KEPT_ENTRIES } : { from, limit: MOST_ENTRIES },
+      );
+      return [...headNews(now), ...entryNews(entries, entries.at(-1)?.seq ?? now.lastSeq)];
+    };
+  };
+}
+
+/** Whether another entry than this one was told with its seq. */
+function isOther({ seq, at, sha256, chain }: LifeEntry, kept: ReadonlyMap<number, LifeEntry>): boolean {
+  const before = kept.get(seq);
+  return before !== undefined && (before.sha256 !== sha256 || before.chain !== chain || before.at !== at);
+}
+
+function headOf(
+  { chain, retentionDays, commitRetentionDays, dueAt, staged, increments, ...now }: ConversationNow,
+  { path, ...mailbox }: OwnFacts,
+  incarnation: string | undefined,
+): Omit<LifeHead, 'type' | 'at'> {
+  const commits = commitRetentionDays === null ? {} : { commitDays: commitRetentionDays };
+  return {
+    ...now,
+    ...(chain === null ? {} : { chain: base64(chain) }),
+    mailbox: { ...mailbox, staged, increments },
+    path,
+    ...(retentionDays === null ? {} : { retention: { days: retentionDays, ...commits } }),
+    ...(dueAt === null ? {} : { dueAt: dueAt.getTime() }),
+    ...(incarnation === undefined ? {} : { incarnation }),
+  };
+}
+
+function entryOf({ seq, kind, epoch, bytes, isDeleted, sha256, chain, sender, at }: EntryFacts): LifeEntry {
+  return {
+    type: 'entry',
+    at: at.getTime(),
+    seq,
+    kind,
+    epoch,
+    ...(bytes === null ? { deleted: isDeleted ? 'deleted' : 'expired' } : { bytes }),
+    sha256: Buffer.from(sha256).toString('hex'),
+    ...(chain === null ? {} : { chain: base64(chain) }),
+    ...(sender === null ? {} : { sender }),
+  };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
