@@ -51,7 +51,7 @@ describe.skipIf(!hasChromium)('the web app is for everybody', () => {
     'a conversation': () => Promise.resolve(),
     'people, safety and rules': async (page) => {
       await page.getByRole('button', { name: 'People, safety and rules' }).click();
-      await page.getByRole('heading', { name: 'Rules' }).waitFor();
+      await page.getByRole('heading', { name: 'Rules', exact: true }).waitFor();
     },
     settings: async (page) => {
       await page.getByRole('button', { name: 'Settings' }).click();

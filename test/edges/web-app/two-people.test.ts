@@ -42,7 +42,8 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     const dialog = alice.page.getByRole('dialog');
     await dialog.getByRole('textbox').first().fill('carol');
     await dialog.getByRole('button', { name: 'Create' }).click();
-    await windowOf(alice.page, 'alice').say('only for carol');
+    await alice.page.getByRole('heading', { name: 'carol' }).waitFor();
+    await alice.say('only for carol');
     await notes.getByText('only for carol').waitFor();
     await waitUntil(async () => (await notes.title()).startsWith('(1) carol'), { what: 'the title counts it' });
     expect(await bob.page.getByText('only for carol').count()).toBe(0);
@@ -51,7 +52,7 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
   test('typing is seen, a message that is deleted is gone for both, and who is removed reads nothing more', async () => {
     const [alice, bob] = await twoPeople(await open(), stack().url);
     await alice.page.getByRole('textbox', { name: 'Message', exact: true }).pressSequentially('hm');
-    await bob.page.locator('.thread .typing').getByText('is typing').waitFor();
+    await bob.page.locator('.thread .typing', { hasText: 'alice is typing' }).waitFor();
     await alice.say('a secret');
     await bob.hears('a secret');
     const row = alice.page.getByRole('log').getByRole('listitem').filter({ hasText: 'a secret' });
@@ -159,6 +160,7 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     const link = new URL(stack().url);
     link.searchParams.set('join', new URLSearchParams(new URL(alice.page.url()).hash.slice(1)).get('c') ?? '');
     const bob = windowOf(await signIn(other, link.href, 'bernd'), 'bernd');
+    await bob.page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
     await alice.say('for all');
     await bob.hears('for all');
     await one.setOffline(true);
@@ -194,7 +196,7 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     });
     const [alice, bob] = await twoPeople(context, stack().url);
     const sheet = await alice.openSheet();
-    await sheet.getByRole('heading', { name: 'Rules' }).waitFor();
+    await sheet.getByRole('heading', { name: 'Rules', exact: true }).waitFor();
     await alice.closeSheet();
     await alice.page.getByRole('button', { name: 'Settings' }).click();
     await alice.page.getByRole('dialog', { name: 'Settings' }).waitFor();
