@@ -12,7 +12,6 @@ export { AdminClient } from './api/admin-client.ts';
 export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
 export { createHttp } from './api/http.ts';
-export type { LiveOptions } from './api/server-sent-events.ts';
 export { ParleyClient } from './api/parley-client.ts';
 export type { KnownConversations, SyncedConversations } from './api/sync-conversations.ts';
 export { syncConversations } from './api/sync-conversations.ts';

@@ -13,7 +13,7 @@ export interface AppConfig {
  * @throws Error if the API does not answer
  */
 export async function readConfig(): Promise<AppConfig> {
-  const response = await fetch('/app/config.json', { cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+  const response = await fetch('/app/config.json', { signal: AbortSignal.timeout(10_000) });
   if (!response.ok) throw new Error(`The API answers ${response.status} to /app/config.json`);
   return (await response.json()) as AppConfig;
 }

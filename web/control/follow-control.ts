@@ -23,8 +23,8 @@ export function followControl(control: string, { onState, onSaid, onReachable }:
   const open = (): void => {
     source = new EventSource(new URL('/events', control));
     source.addEventListener('open', () => onReachable?.(true));
-    source.addEventListener('state', ({ data }: MessageEvent<string>) => onState(JSON.parse(data) as ControlState));
-    source.addEventListener('said', ({ data }: MessageEvent<string>) => onSaid(JSON.parse(data) as SaidLine));
+    source.addEventListener('state', (event) => onState(dataOf(event) as ControlState));
+    source.addEventListener('said', (event) => onSaid(dataOf(event) as SaidLine));
     source.addEventListener('error', () => {
       onReachable?.(false);
       // A browser connects again by itself, except after an answer that is no stream.
@@ -36,4 +36,8 @@ export function followControl(control: string, { onState, onSaid, onReachable }:
     clearTimeout(again);
     source?.close();
   };
+}
+
+function dataOf(event: Event): unknown {
+  return JSON.parse((event as MessageEvent).data as string);
 }

@@ -1,8 +1,7 @@
-import type { components } from '../../../client/api/openapi.ts';
+import type { LifeEvent } from '../../../client/index.ts';
 import { type EventStream, openLifeStream } from '../../../tools/harness/event-stream.ts';
 import { tryUntil } from '../../../tools/harness/wait-until.ts';
 
-export type LifeEvent = components['schemas']['LifeEvent'];
 type Of<T extends LifeEvent['type']> = Extract<LifeEvent, { readonly type: T }>;
 
 /** A stream of facts, for tests. Each event was held against the contract when it came. */

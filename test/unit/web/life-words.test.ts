@@ -129,7 +129,8 @@ test('every action of the supervisor and every sign has words', () => {
 
 test('a head is news only if the way changes', () => {
   const head = {
-    ...{ type: 'head', at: 1, state: 'active', protocol: 'mls', epoch: 1, lastSeq: 1, oldestSeq: 1, members: 1 },
+    ...({ type: 'head', at: 1, state: 'active', protocol: 'mls' } as const),
+    ...{ epoch: 1, lastSeq: 1, oldestSeq: 1, members: 1 },
     mailbox: { waiting: 0, inFlight: 0, staged: 0, increments: 0 },
     path: { mode: 'auto', now: 'workflow' },
   } as const;

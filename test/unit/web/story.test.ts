@@ -13,7 +13,7 @@ const part = (name: Part['name'], state: Part['state'], since = 1, restarts = 0)
 const state = (parts: readonly Part[], action: ControlState['action'] = null): ControlState => ({
   ...{ parts, backup: { takenAt: 1 }, action },
 });
-const operation = (at: number, path: LifeOperation['path'], reason: string): LifeOperation => ({
+const operation = (at: number, path: 'workflow' | 'direct', reason: string): LifeOperation => ({
   ...{ type: 'operation', at, operation: `m${at}`, kind: 'message', path, reason, outcome: 'accepted', seq: at, ms: 5 },
 });
 const all = ['postgres', 'temporal', 'worker', 'api'] as const;
