@@ -17,7 +17,7 @@ export function ChatPane({ model, onShow }: ChatPaneProps): JSX.Element {
   return (
     <div class="chat-pane" data-view={open === undefined ? 'list' : 'thread'}>
       <ConversationList model={model} onShow={onShow} onNew={start} />
-      <main class="thread" id="messages" tabIndex={-1} aria-label="Conversation">
+      <section class="thread" id="messages" tabIndex={-1} aria-label="Conversation">
         {open === undefined ? (
           <NoThread model={model} onNew={start} />
         ) : conversation === undefined ? (
@@ -25,7 +25,7 @@ export function ChatPane({ model, onShow }: ChatPaneProps): JSX.Element {
         ) : (
           <Thread key={open} model={model} conversation={conversation} onShow={onShow} />
         )}
-      </main>
+      </section>
       {isNew && (
         <NewConversation
           model={model}

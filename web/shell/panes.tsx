@@ -52,14 +52,14 @@ export function Panes({ model }: { readonly model: ChatModel }): JSX.Element {
         Skip to what happens inside the service
       </a>
       <Bar model={model} />
-      <div class="panes">
+      <main class="panes">
         <ChatPane model={model} onShow={show} />
-        <aside id="inside" class="life-pane" aria-label="Inside the service" tabIndex={-1}>
+        <section id="inside" class="life-pane" aria-label="Inside the service" tabIndex={-1}>
           <LifePane conversation={open}>
             <BreakPane conversation={open} />
           </LifePane>
-        </aside>
-      </div>
+        </section>
+      </main>
       <nav class="pane-tabs" aria-label="Panes">
         {tab('chat', 'Chat', 'chat')}
         {tab('life', 'Inside', 'pulse')}
