@@ -85,7 +85,8 @@ test('the arrows of the diagram are the imports that lint allows', () => {
 
 test('every room is in the diagram, in the import rules and in the compiler settings', () => {
   const { include } = JSON.parse(readFileSync(path.join(root, 'tsconfig.json'), 'utf8')) as { include: string[] };
-  expect(include.filter((name) => !name.includes('.')).sort()).toEqual(codeFolders());
+  // The page has compiler settings of its own: it is for browsers, and Vite builds it.
+  expect(include.filter((name) => !name.includes('.')).sort()).toEqual(codeFolders().filter((name) => name !== 'web'));
   expect([...allowedImports().keys(), 'test', 'tools'].sort()).toEqual(codeFolders());
 });
 
