@@ -1,8 +1,7 @@
 import { documentOf, ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents } from '../chat/chat.ts';
 import { newId } from '../platform/bytes.ts';
-import type { TabChannel } from './channel.ts';
-import type { Call, Failure, TabEvent } from './tab-messages.ts';
+import type { Call, Failure, TabEvent, TabTalk } from './tab-messages.ts';
 import { CALLS } from './tab-messages.ts';
 
 /** The events of a chat. */
@@ -17,7 +16,7 @@ export const EVENTS = [
 ] as const satisfies readonly (keyof ChatEvents)[];
 
 /** Lets the other tabs use the chat of this one. @returns ends it */
-export function lead(chat: Chat, channel: TabChannel): () => void {
+export function lead(chat: Chat, channel: TabTalk): () => void {
   const leader = newId();
   const introduce = (): void => {
     const { user, device, state } = chat;
@@ -29,8 +28,17 @@ export function lead(chat: Chat, channel: TabChannel): () => void {
   const stop = channel.on((message) => {
     if (message.kind === 'who') introduce();
     if (message.kind === 'typing') chat.typing(message.conversation);
-    if (message.kind === 'call' && CALLS.includes(message.call)) {
+    if (message.kind === 'call') {
       const { id, call, given } = message;
+      // A tab with newer code may know a call that this one does not.
+      if (!CALLS.includes(call)) {
+        channel.send({
+          kind: 'answer',
+          id,
+          failure: { message: `the tab that leads has older code, without ${call}` },
+        });
+        return;
+      }
       callOf(
         chat,
         call,

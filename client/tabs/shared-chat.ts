@@ -10,7 +10,7 @@ import { broadcastChannel } from './channel.ts';
 import { callOf, EVENTS, lead } from './leading-tab.ts';
 import type { Locks } from './locks.ts';
 import { webLocks } from './locks.ts';
-import type { Call, Failure, TabMessage } from './tab-messages.ts';
+import type { Call, Failure, TabMessage, TabTalk } from './tab-messages.ts';
 import { ToldMessages } from './told-messages.ts';
 
 /** The same, for a device that several tabs share. */
@@ -83,7 +83,7 @@ class SharedChat implements Chat {
     const { channel, locks, name } = this.#options;
     return new Promise((resolve, reject) => {
       channel.on((message) => {
-        this.#hear(message);
+        this.#hear(message as TabMessage);
         if (this.#leader !== '') resolve();
       });
       this.#leading = locks
@@ -114,7 +114,7 @@ class SharedChat implements Chat {
       signal.addEventListener('abort', () => resolve());
     });
     for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
-    const end = lead(chat, channel);
+    const end = lead(chat, channel as TabTalk);
     onReady();
     this.#listeners.tell('state', chat.state);
     // What this tab had asked the tab before.

@@ -36,3 +36,9 @@ export type TabMessage =
   | { readonly kind: 'call'; readonly id: string; readonly call: Call; readonly given: readonly unknown[] }
   | { readonly kind: 'typing'; readonly conversation: string }
   | { readonly kind: 'answer'; readonly id: string; readonly result?: unknown; readonly failure?: Failure };
+
+/** A channel of tabs, as the messages on it are. */
+export interface TabTalk {
+  send(message: TabMessage): void;
+  on(listener: (message: TabMessage) => void): () => void;
+}

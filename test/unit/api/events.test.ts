@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ZodType } from 'zod';
 import { ACCOUNT_EVENTS, CONVERSATION_EVENTS } from '../../../api/schemas/events.ts';
 import { checkEvent } from '../../../tools/harness/event-contract.ts';
 
@@ -12,7 +13,7 @@ test.each([
   ['conversation', CONVERSATION_EVENTS],
   ['account', ACCOUNT_EVENTS],
 ] as const)('each event of the %s stream has an example of its form', (stream, events) => {
-  for (const [event, schema] of Object.entries(events)) {
+  for (const [event, schema] of Object.entries<ZodType>(events)) {
     const { id, data } = schema.meta()?.example as Sent;
     checkEvent(stream, { event, id, data: JSON.stringify(data) });
   }
