@@ -10,7 +10,7 @@ export interface StoryLine {
 }
 
 /** The newest lines that are shown. */
-const MOST_LINES = 8;
+const MOST_LINES = 12;
 
 /**
  * What happened since a moment: parts that went and came, troubles, and the first operations of each way. Only what was really seen.

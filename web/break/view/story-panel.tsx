@@ -25,8 +25,8 @@ export function StoryPanel({
   onClose,
 }: StoryPanelProps): JSX.Element {
   const panel = useRef<HTMLElement>(null);
-  // What was clicked for must be seen.
-  useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [title, lines.length]);
+  // What was clicked for must be seen; later lines must not push the picture away.
+  useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [title]);
   return (
     <section ref={panel} class="story" aria-label="What happens now">
       <div class="row">
