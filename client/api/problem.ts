@@ -54,6 +54,13 @@ export function problemOf(status: number, code: ProblemCode, title: string): Pro
   return new ProblemError({ title, code }, new Response(null, { status }));
 }
 
+/** The problem as plain data, which a store keeps and a tab gives to another. */
+export function documentOf({ status, code, message, details }: ProblemError): Problem {
+  // The message of the error begins with the status and the code.
+  const title = message.slice(message.indexOf(': ') + 2);
+  return { type: 'about:blank', title, status, code: code as ProblemCode, ...details };
+}
+
 /** Is `error` a problem with one of these codes? */
 export function hasCode(error: unknown, ...codes: readonly ProblemCode[]): error is ProblemError {
   return error instanceof ProblemError && (codes as readonly string[]).includes(error.code);

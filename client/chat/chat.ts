@@ -95,8 +95,8 @@ export interface ChatEvents {
   readonly rejoined: { readonly conversation: string; readonly reason: string };
   /** Another program took the place of this one on the device; or the session is over. The chat has ended. */
   readonly ended: { readonly why: 'replaced' | 'logged-out' | 'unauthenticated' };
-  /** Something failed that the app did not ask for; it will be tried again. */
-  readonly trouble: { readonly conversation?: string; readonly message: string };
+  /** Something failed that the app did not ask for; it will be tried again. `problem`: the service refused it. */
+  readonly trouble: { readonly conversation?: string; readonly message: string; readonly problem?: Problem };
 }
 
 export interface NewChatOptions {

@@ -1,7 +1,7 @@
 import type { AccountEvent } from '../api/account-stream.ts';
 import { pause } from '../api/http.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, ProblemError, problemOf } from '../api/problem.ts';
+import { documentOf, hasCode, ProblemError, problemOf } from '../api/problem.ts';
 import type { KnownConversations } from '../api/sync-conversations.ts';
 import { syncConversations } from '../api/sync-conversations.ts';
 import type { Device, Policy, PushTarget } from '../api/types.ts';
@@ -398,7 +398,10 @@ export class LocalChat implements Chat {
 
   #trouble(error: unknown, conversation?: string): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#parts.listeners.tell('trouble', { message, ...(conversation === undefined ? {} : { conversation }) });
+    this.#parts.listeners.tell('trouble', {
+      ...(conversation === undefined ? {} : { conversation }),
+      ...{ message, ...(error instanceof ProblemError ? { problem: documentOf(error) } : {}) },
+    });
   }
 
   async #act<T>(act: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, ProblemError } from '../api/problem.ts';
+import { documentOf, hasCode, ProblemError } from '../api/problem.ts';
 import type { Problem, PushLevel, SendResult } from '../api/types.ts';
 import { digestOf } from '../chain/values.ts';
 import type { MlsLibrary } from '../mls/mls-library.ts';
@@ -211,7 +211,7 @@ export class GroupMessages {
       const message = { id, text: sent.text, at, ...(push === undefined ? {} : { push }) };
       const isOutdated = hasCode(error, ...OUTDATED_CODES) && this.#outdated++ < MAX_ATTEMPTS;
       const isWaiting = isOutdated || hasCode(error, ...WAITING_CODES);
-      const next = isWaiting ? message : { ...message, refused: problemOf(error) };
+      const next = isWaiting ? message : { ...message, refused: documentOf(error) };
       log.outbox.unshift(next);
       await log.save();
       if (isOutdated) return catchUp();
@@ -239,8 +239,4 @@ function shown({ id, text, at, refused }: QueuedMessage): OutboxMessage {
   const state =
     refused === undefined ? ({ kind: 'waiting' } as const) : ({ kind: 'refused', problem: refused } as const);
   return { id, text, at, state };
-}
-
-function problemOf({ status, code, message, details }: ProblemError): Problem {
-  return { type: 'about:blank', title: message, status, code: code as Problem['code'], ...details };
 }

@@ -1,5 +1,4 @@
-import { ProblemError } from '../api/problem.ts';
-import type { Problem } from '../api/types.ts';
+import { documentOf, ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents } from '../chat/chat.ts';
 import { newId } from '../platform/bytes.ts';
 import type { TabChannel } from './channel.ts';
@@ -55,10 +54,5 @@ export function callOf(chat: Chat, call: Call): (...given: readonly unknown[]) =
 
 function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof ProblemError)) return { message };
-  const { status, code, details } = error;
-  return {
-    message,
-    problem: { type: 'about:blank', title: message, status, code: code as Problem['code'], ...details },
-  };
+  return error instanceof ProblemError ? { message, problem: documentOf(error) } : { message };
 }

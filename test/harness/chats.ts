@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import type { Chat, ChatConversation, ChatEvents, ChatMessage, ChatOptions } from '../../client/index.ts';
+import type { Chat, ChatConversation, ChatEvents, ChatOptions } from '../../client/index.ts';
 import { memoryStore, openChat } from '../../client/index.ts';
 import { tsMls } from '../../client/ts-mls/index.ts';
 import type { Service } from '../../tools/harness/service.ts';
@@ -103,10 +103,3 @@ function isWantedNow(
 
 /** Users of a conversation. */
 export const usersOf = ({ members }: ChatConversation): string => members.map(({ user }) => user).join();
-
-/** The last message of a list of events. */
-export const lastOf = (messages: readonly ChatMessage[]): ChatMessage => {
-  const message = messages.at(-1);
-  if (message === undefined) throw new Error('no message');
-  return message;
-};
