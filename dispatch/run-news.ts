@@ -6,7 +6,7 @@ import { conversationWorkflowId } from '../workflows/conversation/messages.ts';
 import { historyFact } from './history-fact.ts';
 
 /** Events of one look: of more, the newest. */
-export const MOST_HISTORY_EVENTS = 50;
+const MOST_HISTORY_EVENTS = 50;
 /** One look ends within this time. */
 const LOOK_MS = 3000;
 

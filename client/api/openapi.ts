@@ -1227,7 +1227,7 @@ export interface paths {
         };
         /**
          * Follow the life of a conversation
-         * @description Server-sent events with facts: the conversation and what waits (`head`), its log without bytes (`entry`), operations and the way that each took (`operation`), the run of its workflow (`workflow`) and its history (`history`), and what the supervisor does (`supervisor`). Never ciphertext, payloads, tokens or secrets. `docs/explanation/life.md` explains it.
+         * @description Server-sent events with facts: the conversation and what waits (`head`), its log without bytes (`entry`), operations and the way that each took (`operation`), the run of its workflow (`workflow`) and its history (`history`), and what the supervisor does (`supervisor`). Never ciphertext, payloads, tokens or secrets. The audit trail says who looks. `docs/explanation/life.md` explains it.
          *
          *     The newest facts come at once, then each new one. Events have no ids: a new stream tells the newest facts again. `trouble` {part}: Temporal or Postgres does not answer, and the stream goes on without its facts until `recovered` {part}. `log-restarted`: the database was restored, and the newest entries come again.
          *
@@ -4926,7 +4926,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -4950,15 +4950,15 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAEBABwQVPlgnbqXz57yog4cWMh5TE4X2UVuQK3IDpyQQRCFBbu9vF9hp7lu+zR/avbbs8aAUl6eH/yDgvlZksT9EiOaONSclDiW0pVzOGk0soYWiHkzrb5cy294DPyOfpskOOOGEN7QE2OgpV7hjhN89jgGWt581X3aGlcwFZmZ5MjTTPoSXdc1mtWfhK3HKtZ6iukSlQ5jOku2Csb+ycb8ilJ2aYobsq+gMPnd07MPRnmVQuIw5ZcqU3OGPrEUZ1BFK4nhe1Zm9oP2iwaDJ+Ty8abP60qqEde6+HSfyvG3qNyVnJGt33he3FHBoTERwVyIXjTFapYEFQDsze3t5JJSmdc/w8vUGZgzCLipiUpVoLAQATcjgfVmId14VUgWcH/I36qZJbhrKlQSYm1fm20YzA==",
-                     *           "at": "2026-11-29T04:49:04.189Z",
-                     *           "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=",
-                     *           "chainBefore": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
+                     *           "ciphertext": "AAEAAhAApLKDcnyrresmzhfInPLqAAAAAAAAAAEBABzoYFTYmXIZXJOmBiTq+d+3WwtL4pOnhuq/nuWEQRB2aP+FdqYywQ+OAm8B96MiSl/z5ebzBK+dKQBeoCz8FgX6X/HmOaLr4pOUSkdfqZ9gWMXQ+GKLPNoB/S34R71kvCX2j22y+svOUsqAAp4R7jkKHVDRT34pDEhy1VyCtNXXGfZpHGUQty9xL6tTJ3kA4uf+KrwwNMDUdbWUPG1dCeoay5KFo6Kq7jEFpzc//QJZe2s8jfixpZWkm9eWc6uWPNM9MTqJPwPQJCT637amtcZ5ZwggZUHPcQPoJ7VvCTV6fR0uzIMWm9JPpIvWVcmvLU5u1EOCVFh7lvnBlaclNOy77e/PcZmfzxUkI6HN5oFVO9NPi/U/JMpJLMXn78JRg8z3yOS6jbhn7e2//Q6oow==",
+                     *           "at": "2026-11-29T15:45:44.547Z",
+                     *           "chain": "5xcfJqUNz3kAdcaWaM5k5uni5PFK1pvXDpvqGQgfLwA=",
+                     *           "chainBefore": "mjSnMi1UGAnSMKY8H9HgKViqSliLo6w0WUGdkVef/5g="
                      *         }
                      *       ],
                      *       "lastSeq": 2,
-                     *       "position": "2.K8ubVegRKy4uB3wo",
-                     *       "chainBefore": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
+                     *       "position": "2.5xcfJqUNz3kAdcaW",
+                     *       "chainBefore": "mjSnMi1UGAnSMKY8H9HgKViqSliLo6w0WUGdkVef/5g="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Entries"];
@@ -5151,7 +5151,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -5179,7 +5179,7 @@ export interface operations {
                      *           "seq": 2,
                      *           "epoch": 1,
                      *           "status": "accepted",
-                     *           "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A="
+                     *           "chain": "5xcfJqUNz3kAdcaWaM5k5uni5PFK1pvXDpvqGQgfLwA="
                      *         }
                      *       ]
                      *     }
@@ -5439,7 +5439,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
                 /**
@@ -5469,8 +5469,8 @@ export interface operations {
                      *       "seq": 2,
                      *       "kind": "application",
                      *       "epoch": 1,
-                     *       "sha256": "5ed2b0a76dab871d02a9853cae6bbffcbac03919571f5ff3b7013120cc66c26b",
-                     *       "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=",
+                     *       "sha256": "11d446fb47e7006e47477e0dc91948cf80d2c5b0526d68e49a8546f1d69cea9f",
+                     *       "chain": "5xcfJqUNz3kAdcaWaM5k5uni5PFK1pvXDpvqGQgfLwA=",
                      *       "deleted": true
                      *     }
                      */
@@ -5673,7 +5673,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -5848,7 +5848,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -6246,7 +6246,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -6497,7 +6497,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -6752,7 +6752,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -6776,9 +6776,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
-                     *       "at": "2026-11-29T04:49:04.064Z",
-                     *       "chain": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
+                     *       "sha256": "f3dca3c2dc1f6c0124859c8a067d3d78dd50f48febd93cd9186a904ce2332341",
+                     *       "at": "2026-11-29T15:45:43.875Z",
+                     *       "chain": "mjSnMi1UGAnSMKY8H9HgKViqSliLo6w0WUGdkVef/5g="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -6885,11 +6885,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f"
+                     *         "sha256": "f3dca3c2dc1f6c0124859c8a067d3d78dd50f48febd93cd9186a904ce2332341"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "dae922fe-3eb0-4432-bcb1-f158941d8a2f"
+                     *       "requestId": "c7eff972-7f1d-44ba-838d-a0fea03fcbd1"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -7050,7 +7050,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -7232,7 +7232,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -7250,7 +7250,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAHYnRiGsRp3A5q1qnzFb/gAAAAAAAAABIJOFyceBvdck2fMm6K4eqtsHu78ytnnAKG5360lUehk7IG80leTjlDRStwuiS67b8xiz2Vx+jkDpLbwxAOWTYUbqAEHZAAQhIKLJvKrWysG/pKwkMLRnBd3eekl7ts2vznV4iT67sRIXAAJBsUGvAQEgg+rl2hs7xhJGIyw5DTNkmGcctL5Dax0xf6LrEVu6Ylkg9LEGBpZ2gixhPSWwyTBTCpgnuNKI5qAv0yPhSa3ZZUsAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWFpaBEpKAAoABgABAALa2gEAAAAAawuSnwAAAADJB72/AEBARwmeCaWDrJ03+He/35NmAGekhoIWUdSeOt2NOEdhsXWsJ3n0n8IrVJBsY+xuL6WUO+zIES/wqconJ//FMVkWCQABASBFyLeAhvSLwYDPuGuypgMAKn+jmA5+ED/Apxup/Ac8QSCK3P+SjyhNfjOR+Hr4r+xUwmvmkIp2sIB+bKhOVCv0YgABA2JvYgIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAIACgAIAAEAAhoaiooBAAAAAGsLkp8AAAAAyQe9vwBAQOzGvZxMCj+mjxdv8ebeqFsoQ8JQxO5T8szgt4x3XPxrFs8AOfCYGNWM3/MUvzoN1gcnopE0GIkep+DNlDVLzAggwWS0I8b2sfSB+xIqvhqW9+IvmQSiRq7SibbXgynMMkQAAAAAQEDnCcHthXzOju7jN3GgxrK5aSljncLb8PI9eNUc2UpkRJ228kctDVMrH6BawThooJwfGqNV4cDfnorkH2gBE9oD",
+                     *       "groupInfo": "AAEABAABAAEQAKSyg3J8q63rJs4XyJzy6gAAAAAAAAABIPkk/gqnnFiT0pnUYeR3BLRahafFyLS4Xiisp217BZ2RIB8Q75e5oNzhKc2ij5Q4A5iHf0G36UCd3b4833D/voIxAEHnAAQhIH/7pUD/pSLwdDqYve/q5Y0svS/RAVEs1HwlLr+v6sppAAJBv0G9AQEg5Dx+n+uWcqVYhdOLaUm/9YwMMYoUs/OlMvoCIQOHEB0gt1qyQ6kRwvB9HD/c1nwILSAcYyYexWy6tXADSPPWCrUAAQVhbGljZQIAASoAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWCoq2toCAAoESkqamgQAAQACAQAAAABrDCyHAAAAAMkIV6cAQEAGQ2zcMlsCVdMc9ahNAEvbetffnaH6dhKSXeWzOKI7a9vrxD9861i/1WeB2bDxgo6Es7ZobpLFMQF2foYn6hYGAAEBILADtpamq5+Vkn10aQJd603QFJyF2+acyItjmXd0FLw4IOS5ZUE/aINIB/PHim+kdNmXCmIqs88tlEcQ6Akwr+tLAAEDYm9iAgABKAABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYSkoKGhpaWoqKqqoACgIKCggAAQACGhq6ugEAAAAAawwshgAAAADJCFemAEBArFgrdaYk79lcxJauAwKDJTVr3K5cmm122WjYG57IODChxaO5qHSpAOu2RKTO77eTniKITlnw25GyzHhk8DlECyAr7AaK4uE6OiHis/n5F/U/RnOvMwFQeB0SiwBbYSsQvgAAAABAQNhp9QFC1gS1YJ1ucJ4NsfijKv0rzuFOvYOMS5ZDnUs1tjMa9dmJC6Uc5yzrd/bVlABVuKKZF7NRgoARMCansA0=",
                      *       "epoch": 1
                      *     }
                      */
@@ -7409,7 +7409,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -7694,7 +7694,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -7712,8 +7712,8 @@ export interface operations {
                 content: {
                     /**
                      * @example event: entry
-                     *     id: 2.K8ubVegRKy4uB3wo
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAEBABwQVPlgnbqXz57yog4cWMh5TE4X2UVuQK3IDpyQQRCFBbu9vF9hp7lu+zR/avbbs8aAUl6eH/yDgvlZksT9EiOaONSclDiW0pVzOGk0soYWiHkzrb5cy294DPyOfpskOOOGEN7QE2OgpV7hjhN89jgGWt581X3aGlcwFZmZ5MjTTPoSXdc1mtWfhK3HKtZ6iukSlQ5jOku2Csb+ycb8ilJ2aYobsq+gMPnd07MPRnmVQuIw5ZcqU3OGPrEUZ1BFK4nhe1Zm9oP2iwaDJ+Ty8abP60qqEde6+HSfyvG3qNyVnJGt33he3FHBoTERwVyIXjTFapYEFQDsze3t5JJSmdc/w8vUGZgzCLipiUpVoLAQATcjgfVmId14VUgWcH/I36qZJbhrKlQSYm1fm20YzA==","at":"2026-11-29T04:49:04.189Z","chain":"K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=","chainBefore":"62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="}
+                     *     id: 2.5xcfJqUNz3kAdcaW
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAApLKDcnyrresmzhfInPLqAAAAAAAAAAEBABzoYFTYmXIZXJOmBiTq+d+3WwtL4pOnhuq/nuWEQRB2aP+FdqYywQ+OAm8B96MiSl/z5ebzBK+dKQBeoCz8FgX6X/HmOaLr4pOUSkdfqZ9gWMXQ+GKLPNoB/S34R71kvCX2j22y+svOUsqAAp4R7jkKHVDRT34pDEhy1VyCtNXXGfZpHGUQty9xL6tTJ3kA4uf+KrwwNMDUdbWUPG1dCeoay5KFo6Kq7jEFpzc//QJZe2s8jfixpZWkm9eWc6uWPNM9MTqJPwPQJCT637amtcZ5ZwggZUHPcQPoJ7VvCTV6fR0uzIMWm9JPpIvWVcmvLU5u1EOCVFh7lvnBlaclNOy77e/PcZmfzxUkI6HN5oFVO9NPi/U/JMpJLMXn78JRg8z3yOS6jbhn7e2//Q6oow==","at":"2026-11-29T15:45:44.547Z","chain":"5xcfJqUNz3kAdcaWaM5k5uni5PFK1pvXDpvqGQgfLwA=","chainBefore":"mjSnMi1UGAnSMKY8H9HgKViqSliLo6w0WUGdkVef/5g="}
                      */
                     readonly "text/event-stream": string;
                 };
@@ -7900,10 +7900,10 @@ export interface operations {
                 content: {
                     /**
                      * @example event: service
-                     *     data: {"incarnation":"7aa57636-4068-4476-baa4-6cee6b160cd1"}
+                     *     data: {"incarnation":"701a3148-5a58-41c8-a60f-5eb41c646773"}
                      *
                      *     event: welcome
-                     *     data: {"id":"01a225a2-9e45-79ec-9c16-b7e94f71ac4a","conversation":"AHYnRiGsRp3A5q1qnzFb_g","welcome":"AAEAAwABQHYggvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iwgc/3/j+0HKlFVPSbeMhCxFRtgObLEXdXK7T/daVjMRi8zfxCRkfQ1clA5NrxzL0PqJVQwXX86q1aVgvazne2SU6KEczIfGraFwlzkPc+EwmZkOPYiQo5hXaTEheyFjoR4AZe78NAPuFZW2lCbEavlZQXypU/LDrEVPYDWj4plxUv14XDnBw26COCPkwqY35TBwrrA3hdYdYZiEmrWtURhTw8eF0QTSPZwHOJ5bzxp7PgqPr0uEUsfTq3dTIaIo06GnCGDzEmnjD/kBMkbre260eciY761jmyXe01+v/4l0dYM2F/WEtpWDX7EwPbbtgpY7JTxRaHWP6GwpsIo0Ty8CdfdL6IY+eNIf/07u9HqJpLjvhj8SAIFTfXKw1Xualm007BxmYThBzuOgY4IZsrMLSjw69bQRsdmUvv8K/0Bd/QLk1d2GxH8/K9uugNwFEljd0xpicAk07mM0mXx6TKYBdiouHVYRNzkJzrBUB3leEbNGQ+TvA6jzfqkd95NSO9l9DBGRV56scPdjajtSg/BNP6rtlYBwhMyIWsqq4RTPlPohaYd2Vj2EMhDF2tyudJvDdQkitvCHPAtK2i0Go5dwuK0N7zulOUmgD0CvCbYHp0aPhCCOtGlOuYVelJSuY6LUS44qQlRjCV9BW4OFFxlt3+EL3jZsHZxNTs6eX9+MLcpxyB2hHIzi6SMahiOocDc8Ni4AR9xpS6uidqo7WckK6oRqxu7CVmvl9jNhsMRtsi6WMgUKQTr3DCLEfpqNqxpP7Lt1JGeud2KH0mWh07fJLZMA2sREJaB8e2gUIQnJOQlI+iNZZ/e6Z+c3dSKHAyUFS2gHthJWklwXywpyxYuEXAKuKn5YaXmGGPjiucLxuRNaCEjzzIL2rdrETQfni0NqvmTrd66KAMTiYJsk67UK3hgNooVz9K3SgSouzJXVJ89AzBpsL1G5pz0/t5dbSN7YTFbt7oas+YsxFxXI/OotA7MrRk=","seq":1,"epoch":1}
+                     *     data: {"id":"01a227fb-cfdf-70c0-ba03-849b6566a62d","conversation":"AKSyg3J8q63rJs4XyJzy6g","welcome":"AAEAAwABQHYgdy8ETJQZ0bUpY8kcQ0caGXqZneYgyi1/Xti5DIRVFfQgyGNQKSYSY0ndFPwHl9FMFeCm2gM/XMY8YVNlRqZCmnAzI92nAbIu01YmJD8F+EtrClkN9c4kJW26ohP7E68fssG6e8QXYiDdMlv6lGWCOJIBRr7XQpwvNzQ2ct8sMgt6aPFRLEke50AqqbSVBo3rUQSRadniIysg/MZY3/0RBntCRt/s/WoPQsapM7Ve3yH7CE6fuW47upCcakIIKnrzIRZKMQrSgieTirOI3LAXo9xrLdrU+5A713IMiZKVscuwtlw+M7ocrImsMqdcsLATtdld+K8sjCWX9Jb1p+lZVvDUwS/JdUE2AYj53qmm15isF9pbhcpnsHjivYQ4xXu1tv6fIVDGwRAxnJTRNYa3PRaC3WZMW4wNEEsyY0Tn2UX5w/urYopDod3DyKN5qQwHl/GT+gLQW/+1dyuNnpLXNuMu8EKWMgyftGb93Y+qjlR/Hq1uIc488UkXnkQvzjlQpbi5Zv52wxzyFcU7RWWz48x7WStrFEujbuTZ2l4En73HCEyCCIlUoYHAF68LOZbVx6QSwo89KDj2k+bywjJVq7USL0z/ekJbLXvaAs4uTN8UYFYUVhPoKCwjhcjyQQor0oex0CcXhC6jcim3xgc8ck/eLjpzxZtfvY9w6SjzeXMx7o4MwNTROPhADBymPHhNwdk9CY9FhGd2hc0G2aH/Hfs1DjffajrqSrx+y2LtLMpFdjkhTM/wyu0UzVQpzq1hNXR24EgyHd/wNg8Bh8acI+tFqh/YZ40GIXBXbKTCcs2Xj9gT+bpyf6btEdWCh/YEakTPAnJP0A36RGXLysysMEUvImQ4QEvPzLl1aAcFNy6Z1yupaOxxpUaQOT7luJxbIeI4Y6dDV5ljmK/0WdQrm+1XaeE901+PABayQxwvQatgkd+bo4svmRGVAcDvZNE4MOfb9sq+Q1eg/3C9vb29xDcVejZdl3WeAN52ayWCfXj9WnqgQUFRb45+F7EinizneNCNDKk5QGDnoKuxM6y8sfvd/Q==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -8060,8 +8060,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "T_vaDp6Ll6C04jqeH9ut8wO6ZOjFTMTiExoLCqp0NFg",
-                     *       "expiresAt": "2026-11-29T04:49:34.409Z"
+                     *       "ticket": "Lz9vSzNgn51Mk9TED2fynoF2P3ioga-ZxQDCjGwF6Nk",
+                     *       "expiresAt": "2026-11-29T15:46:15.224Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -8289,7 +8289,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AHYnRiGsRp3A5q1qnzFb_g": 2
+                     *         "AKSyg3J8q63rJs4XyJzy6g": 2
                      *       },
                      *       "restarted": {}
                      *     }
@@ -8487,7 +8487,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -8509,7 +8509,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "agreed": "2.K8ubVegRKy4uB3wo"
+                     *       "agreed": "2.5xcfJqUNz3kAdcaW"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AgreedPosition"];
@@ -8723,7 +8723,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -8912,7 +8912,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
             };
@@ -9203,7 +9203,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
                 /**
@@ -9419,7 +9419,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
                 /**
@@ -9617,7 +9617,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
                 /**
@@ -9913,7 +9913,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
                 /**
@@ -10208,7 +10208,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
                 /**
@@ -10467,7 +10467,7 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *           "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
@@ -10477,8 +10477,8 @@ export interface operations {
                      *           "oldestSeq": 1,
                      *           "joinedSeq": 1,
                      *           "readSeq": 1,
-                     *           "createdAt": "2026-11-29T04:49:03.895Z",
-                     *           "position": "2.K8ubVegRKy4uB3wo"
+                     *           "createdAt": "2026-11-29T15:45:43.112Z",
+                     *           "position": "2.5xcfJqUNz3kAdcaW"
                      *         }
                      *       ]
                      *     }
@@ -10635,12 +10635,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T04:49:03.895Z"
+                     *       "createdAt": "2026-11-29T15:45:43.112Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -10656,12 +10656,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T04:49:03.895Z"
+                     *       "createdAt": "2026-11-29T15:45:43.112Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -10879,7 +10879,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -10897,7 +10897,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -10919,7 +10919,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T04:49:03.895Z"
+                     *       "createdAt": "2026-11-29T15:45:43.112Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -11074,7 +11074,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AN0tkuQ5qnhd8H1jCIgNLA
+                 * @example AOVLmTjv1w9l8lqilr0csg
                  */
                 readonly id: string;
             };
@@ -11241,7 +11241,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -11485,7 +11485,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -11741,7 +11741,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -11763,7 +11763,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AC8W14cScOexf5p7nAI6lQ"
+                     *       "successor": "AFavPSRQENi9bjabX_X0Xg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -11779,7 +11779,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AC8W14cScOexf5p7nAI6lQ"
+                     *       "successor": "AFavPSRQENi9bjabX_X0Xg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -12608,8 +12608,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgAmkXMVb0sgWVgzejOGRSFoYfcPkCvQ7dgrpRwAtr/XwgRci3gIb0i8GAz7hrsqYDACp/o5gOfhA/wKcbqfwHPEEgitz/ko8oTX4zkfh6+K/sVMJr5pCKdrCAfmyoTlQr9GIAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoACAABAAIaGoqKAQAAAABrC5KfAAAAAMkHvb8AQEDsxr2cTAo/po8Xb/Hm3qhbKEPCUMTuU/LM4LeMd1z8axbPADnwmBjVjN/zFL86DdYHJ6KRNBiJHqfgzZQ1S8wIAEBAe4XbQfpogsFyXs7lZNozEPsAPARH8TrTeHKUsqXGx3hRwblO82i9x1lh+TwW+A6S05z3DlQzu/6Ujo2imkTLDA==",
-                     *           "ref": "gvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iw=",
+                     *           "keyPackage": "AAEABQABAAEgmMEt07ED9s38rEnQyyq4n+UERd5jWq980LTNp3axKh4gsAO2lqarn5WSfXRpAl3rTdAUnIXb5pzIi2OZd3QUvDgg5LllQT9og0gH88eKb6R02ZcKYiqzzy2URxDoCTCv60sAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhKSgoaGlpaioqqqgAKAgoKCAABAAIaGrq6AQAAAABrDCyGAAAAAMkIV6YAQECsWCt1piTv2VzElq4DAoMlNWvcrlyabXbZaNgbnsg4MKHFo7modKkA67ZEpM7vt5OeIohOWfDbkbLMeGTwOUQLAEBAHbxcTltcVE6yGm0U2g8PdQzjjXXjgvlYaAirqFjZGxFamVTHbRfWlS4HD9ak7XGNAhhaJL7kVlYyZP/XXDswBw==",
+                     *           "ref": "dy8ETJQZ0bUpY8kcQ0caGXqZneYgyi1/Xti5DIRVFfQ=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -12671,7 +12671,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "bd50f601-911b-4857-8086-3cd1b1694165"
+                     *       "requestId": "952b0db0-6da0-4ad3-a51e-958382e216ca"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -12845,8 +12845,8 @@ export interface operations {
                      *         "bob": [
                      *           {
                      *             "device": "default",
-                     *             "keyPackage": "AAEABQABAAEgc1zDqSYRdSa71ne8vZ2Nb0gZ/5iYoGnuhZ/G5reNeCsglO7WsimwySQ4b0oW39J+3G5OfFR9lVeYBQM4qInyliAgitz/ko8oTX4zkfh6+K/sVMJr5pCKdrCAfmyoTlQr9GIAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFh6egg6OmpqysoACgAGAAEAAqqqAQAAAABrC5KfAAAAAMkHvb8AQEDmNJpT9fT6e2Hdd2Ux5XlLba02nVNHSbCq5DQ445OUcCp/JzJfdQp6RZ94v2xNogw+auKJui8yWfa/LY3+ktkNAwAKAEBAeicLQKVgKQMFoabtWOO4PK/yHRWivNQp7DK+ZcxKsKYtVwzcis7MBMBKRmpzmi/KlbqEbxJNG7h/FCmpTg43DQ==",
-                     *             "ref": "ZtXYNAdJbu/vl1NELTULlgIztv+19FaBKhvWDSHOdqc=",
+                     *             "keyPackage": "AAEABQABAAEgaQL7AYsUcwtQ8j6HjEeeHin3WFN5XXWSQ5tQL7aecncgVs6jB4Qld418CYaYZun5LZWxHPHWj3eKtxVPKDOKrkwg5LllQT9og0gH88eKb6R02ZcKYiqzzy2URxDoCTCv60sAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFh6egYqKlpaAAoACAABAAJ6erq6AQAAAABrDCyGAAAAAMkIV6YAQEDbFD2w+JuZ6PtrBwmVwkFyV8tcffYrFaDidyQvcSzg6uLpIWJRKGD3QPAnSbP/JPqpHOu0CKKr0TEgSvCvXM0NAwAKAEBAU6Z3HO1Eu8mkt/6G41bjsJS5DQOcs+0buMe3K94BS0ARhDFVIJ0lPuszmouoe5AVz4zwbyADAJOl1K9wOk/uCA==",
+                     *             "ref": "1sNBIlTDAt+enerzXy9OCvPGyqVYvZr6YpUGn1s50kk=",
                      *             "lastResort": true
                      *           }
                      *         ]
@@ -13063,16 +13063,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T04:49:03.876Z",
-                     *           "seenAt": "2026-11-29T04:49:03.876Z",
+                     *           "createdAt": "2026-11-29T15:45:43.034Z",
+                     *           "seenAt": "2026-11-29T15:45:47.214Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T04:49:05.148Z",
-                     *           "seenAt": "2026-11-29T04:49:05.148Z",
+                     *           "createdAt": "2026-11-29T15:45:47.435Z",
+                     *           "seenAt": "2026-11-29T15:45:47.435Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -13541,10 +13541,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T04:49:04.412Z"
+                     *         "registeredAt": "2026-11-29T15:45:45.233Z"
                      *       },
                      *       "muted": [
-                     *         "AHYnRiGsRp3A5q1qnzFb_g"
+                     *         "AKSyg3J8q63rJs4XyJzy6g"
                      *       ]
                      *     }
                      */
@@ -13705,7 +13705,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T04:49:04.412Z"
+                     *         "registeredAt": "2026-11-29T15:45:45.233Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -14057,7 +14057,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AHYnRiGsRp3A5q1qnzFb_g"
+                     *         "AKSyg3J8q63rJs4XyJzy6g"
                      *       ]
                      *     }
                      */
@@ -14250,9 +14250,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a225a2-9e45-79ec-9c16-b7e94f71ac4a",
-                     *           "conversation": "AHYnRiGsRp3A5q1qnzFb_g",
-                     *           "welcome": "AAEAAwABQHYggvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iwgc/3/j+0HKlFVPSbeMhCxFRtgObLEXdXK7T/daVjMRi8zfxCRkfQ1clA5NrxzL0PqJVQwXX86q1aVgvazne2SU6KEczIfGraFwlzkPc+EwmZkOPYiQo5hXaTEheyFjoR4AZe78NAPuFZW2lCbEavlZQXypU/LDrEVPYDWj4plxUv14XDnBw26COCPkwqY35TBwrrA3hdYdYZiEmrWtURhTw8eF0QTSPZwHOJ5bzxp7PgqPr0uEUsfTq3dTIaIo06GnCGDzEmnjD/kBMkbre260eciY761jmyXe01+v/4l0dYM2F/WEtpWDX7EwPbbtgpY7JTxRaHWP6GwpsIo0Ty8CdfdL6IY+eNIf/07u9HqJpLjvhj8SAIFTfXKw1Xualm007BxmYThBzuOgY4IZsrMLSjw69bQRsdmUvv8K/0Bd/QLk1d2GxH8/K9uugNwFEljd0xpicAk07mM0mXx6TKYBdiouHVYRNzkJzrBUB3leEbNGQ+TvA6jzfqkd95NSO9l9DBGRV56scPdjajtSg/BNP6rtlYBwhMyIWsqq4RTPlPohaYd2Vj2EMhDF2tyudJvDdQkitvCHPAtK2i0Go5dwuK0N7zulOUmgD0CvCbYHp0aPhCCOtGlOuYVelJSuY6LUS44qQlRjCV9BW4OFFxlt3+EL3jZsHZxNTs6eX9+MLcpxyB2hHIzi6SMahiOocDc8Ni4AR9xpS6uidqo7WckK6oRqxu7CVmvl9jNhsMRtsi6WMgUKQTr3DCLEfpqNqxpP7Lt1JGeud2KH0mWh07fJLZMA2sREJaB8e2gUIQnJOQlI+iNZZ/e6Z+c3dSKHAyUFS2gHthJWklwXywpyxYuEXAKuKn5YaXmGGPjiucLxuRNaCEjzzIL2rdrETQfni0NqvmTrd66KAMTiYJsk67UK3hgNooVz9K3SgSouzJXVJ89AzBpsL1G5pz0/t5dbSN7YTFbt7oas+YsxFxXI/OotA7MrRk=",
+                     *           "id": "01a227fb-cfdf-70c0-ba03-849b6566a62d",
+                     *           "conversation": "AKSyg3J8q63rJs4XyJzy6g",
+                     *           "welcome": "AAEAAwABQHYgdy8ETJQZ0bUpY8kcQ0caGXqZneYgyi1/Xti5DIRVFfQgyGNQKSYSY0ndFPwHl9FMFeCm2gM/XMY8YVNlRqZCmnAzI92nAbIu01YmJD8F+EtrClkN9c4kJW26ohP7E68fssG6e8QXYiDdMlv6lGWCOJIBRr7XQpwvNzQ2ct8sMgt6aPFRLEke50AqqbSVBo3rUQSRadniIysg/MZY3/0RBntCRt/s/WoPQsapM7Ve3yH7CE6fuW47upCcakIIKnrzIRZKMQrSgieTirOI3LAXo9xrLdrU+5A713IMiZKVscuwtlw+M7ocrImsMqdcsLATtdld+K8sjCWX9Jb1p+lZVvDUwS/JdUE2AYj53qmm15isF9pbhcpnsHjivYQ4xXu1tv6fIVDGwRAxnJTRNYa3PRaC3WZMW4wNEEsyY0Tn2UX5w/urYopDod3DyKN5qQwHl/GT+gLQW/+1dyuNnpLXNuMu8EKWMgyftGb93Y+qjlR/Hq1uIc488UkXnkQvzjlQpbi5Zv52wxzyFcU7RWWz48x7WStrFEujbuTZ2l4En73HCEyCCIlUoYHAF68LOZbVx6QSwo89KDj2k+bywjJVq7USL0z/ekJbLXvaAs4uTN8UYFYUVhPoKCwjhcjyQQor0oex0CcXhC6jcim3xgc8ck/eLjpzxZtfvY9w6SjzeXMx7o4MwNTROPhADBymPHhNwdk9CY9FhGd2hc0G2aH/Hfs1DjffajrqSrx+y2LtLMpFdjkhTM/wyu0UzVQpzq1hNXR24EgyHd/wNg8Bh8acI+tFqh/YZ40GIXBXbKTCcs2Xj9gT+bpyf6btEdWCh/YEakTPAnJP0A36RGXLysysMEUvImQ4QEvPzLl1aAcFNy6Z1yupaOxxpUaQOT7luJxbIeI4Y6dDV5ljmK/0WdQrm+1XaeE901+PABayQxwvQatgkd+bo4svmRGVAcDvZNE4MOfb9sq+Q1eg/3C9vb29xDcVejZdl3WeAN52ayWCfXj9WnqgQUFRb45+F7EinizneNCNDKk5QGDnoKuxM6y8sfvd/Q==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -14395,7 +14395,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description Id of the Welcome
-                 * @example 01a225a2-9e45-79ec-9c16-b7e94f71ac4a
+                 * @example 01a227fb-cfdf-70c0-ba03-849b6566a62d
                  */
                 readonly id: string;
             };
@@ -14977,7 +14977,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T04:49:04.643Z"
+                     *           "at": "2026-11-29T15:45:45.643Z"
                      *         }
                      *       ]
                      *     }
@@ -15350,10 +15350,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T04:49:03.655Z",
+                     *       "timestamp": "2026-11-29T15:45:41.321Z",
                      *       "version": "0.2.0",
-                     *       "build": "0e04e426e70d-dirty",
-                     *       "incarnation": "7aa57636-4068-4476-baa4-6cee6b160cd1",
+                     *       "build": "248e3c2bc78f-dirty",
+                     *       "incarnation": "701a3148-5a58-41c8-a60f-5eb41c646773",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -15622,7 +15622,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IAe8qaUUCq6SbuQeBKQXMImvq85b7WG4QP/UGEKKZr5AAAEGcGFybGV5"
+                     *       "externalSender": "IA2esjwBOXhS/j2s3+SuH95K9+el7/kkks5DsC3+fCCQAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -15959,7 +15959,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T04:49:04.692Z",
+                     *       "at": "2026-11-29T15:45:45.790Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -15970,11 +15970,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "api/vm/19689/mx1d09v5",
+                     *           "id": "worker/vm/15972/mx20gism",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "248e3c2bc78f-dirty",
+                     *           "taskQueue": "examples-f581695f-1ef2-409b-9e9d-d127912d5e40",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T15:45:36.640Z",
+                     *           "silentMs": 824
+                     *         },
+                     *         {
+                     *           "id": "api/vm/15963/mx20gird",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "0e04e426e70d-dirty",
-                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
+                     *           "build": "248e3c2bc78f-dirty",
+                     *           "taskQueue": "examples-f581695f-1ef2-409b-9e9d-d127912d5e40",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -15986,38 +16003,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 5,
-                     *             "activeConversations": 1
+                     *             "oldestWaitMs": 0,
+                     *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T04:49:02.547Z",
-                     *           "silentMs": 108
+                     *           "startedAt": "2026-11-29T15:45:37.606Z",
+                     *           "silentMs": 1011
                      *         },
                      *         {
-                     *           "id": "worker/vm/19695/mx1d09vf",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "0e04e426e70d-dirty",
-                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 0
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T04:49:01.947Z",
-                     *           "silentMs": 814
-                     *         },
-                     *         {
-                     *           "id": "supervisor/examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
+                     *           "id": "supervisor/examples-f581695f-1ef2-409b-9e9d-d127912d5e40",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "0e04e426e70d-dirty",
-                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
+                     *           "build": "248e3c2bc78f-dirty",
+                     *           "taskQueue": "examples-f581695f-1ef2-409b-9e9d-d127912d5e40",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -16026,8 +16026,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T04:49:02.767Z",
-                     *           "silentMs": 1888
+                     *           "startedAt": "2026-11-29T15:45:42.085Z",
+                     *           "silentMs": 3608
                      *         }
                      *       ],
                      *       "path": {
@@ -16035,10 +16035,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T04:49:02.545Z",
+                     *           "since": "2026-11-29T15:45:37.596Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 16,
+                     *           "baselineMs": 23,
                      *           "updatesPerSecond": 1.5,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -16047,16 +16047,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 5,
-                     *         "activeConversations": 1,
+                     *         "oldestWaitMs": 0,
+                     *         "activeConversations": 0,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "19695@vm",
-                     *             "silentMs": 667
+                     *             "identity": "15972@vm",
+                     *             "silentMs": 736
                      *           }
                      *         ],
                      *         "running": 2,
@@ -16228,10 +16228,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T04:49:02.545Z",
+                     *         "since": "2026-11-29T15:45:37.596Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 16,
+                     *         "baselineMs": 23,
                      *         "updatesPerSecond": 1.5,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -16578,9 +16578,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T04:49:04.971Z",
+                     *       "since": "2026-11-29T15:45:46.966Z",
                      *       "by": "operator",
-                     *       "running": 1
+                     *       "running": 0
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -16737,10 +16737,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T04:49:04.971Z",
+                     *       "since": "2026-11-29T15:45:46.966Z",
                      *       "by": "operator",
-                     *       "running": 1,
-                     *       "ended": 1
+                     *       "running": 0,
+                     *       "ended": 0
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -16945,7 +16945,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": false,
-                     *       "running": 1
+                     *       "running": 0
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -17115,29 +17115,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *           "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T04:49:04.387Z",
-                     *           "createdAt": "2026-11-29T04:49:03.895Z",
-                     *           "lastAt": "2026-11-29T04:49:04.189Z",
+                     *           "dueAt": "2026-11-29T15:45:45.135Z",
+                     *           "createdAt": "2026-11-29T15:45:43.112Z",
+                     *           "lastAt": "2026-11-29T15:45:44.547Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AN0tkuQ5qnhd8H1jCIgNLA",
+                     *           "id": "AOVLmTjv1w9l8lqilr0csg",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T04:49:04.618Z",
-                     *           "createdAt": "2026-11-29T04:49:04.425Z",
-                     *           "lastAt": "2026-11-29T04:49:04.525Z",
+                     *           "dueAt": "2026-11-29T15:45:45.601Z",
+                     *           "createdAt": "2026-11-29T15:45:45.270Z",
+                     *           "lastAt": "2026-11-29T15:45:45.437Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -17278,7 +17278,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -17296,31 +17296,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T04:49:04.387Z",
-                     *       "createdAt": "2026-11-29T04:49:03.895Z",
-                     *       "lastAt": "2026-11-29T04:49:04.189Z",
+                     *       "dueAt": "2026-11-29T15:45:45.135Z",
+                     *       "createdAt": "2026-11-29T15:45:43.112Z",
+                     *       "lastAt": "2026-11-29T15:45:44.547Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
+                     *         "id": "conversation/AKSyg3J8q63rJs4XyJzy6g",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a225a2-9df4-76a9-a208-8e11986ef0b7",
+                     *         "runId": "01a227fb-ce33-7c4a-9b6c-3d6d37fb09bb",
                      *         "status": "RUNNING",
                      *         "historyLength": 53,
-                     *         "historyBytes": 14472,
-                     *         "startedAt": "2026-11-29T04:49:03.988Z",
+                     *         "historyBytes": 14482,
+                     *         "startedAt": "2026-11-29T15:45:43.475Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -17329,7 +17329,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T04:49:04.383Z"
+                     *           "asOf": "2026-11-29T15:45:45.905Z"
                      *         }
                      *       },
                      *       "process": {
@@ -17499,7 +17499,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -17684,8 +17684,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "incarnation": "f74e4c7f-83dc-4828-9706-997018b0afc6",
-                     *       "since": "2026-11-29T04:49:04.967Z"
+                     *       "incarnation": "230c0b50-3c5a-4e74-92d2-d33adcdcef0e",
+                     *       "since": "2026-11-29T15:45:46.942Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Restored"];
@@ -17879,7 +17879,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -17901,7 +17901,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "conversation/AKSyg3J8q63rJs4XyJzy6g",
                      *       "running": true
                      *     }
                      */
@@ -18114,7 +18114,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -18136,7 +18136,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
+                     *       "id": "conversation/AKSyg3J8q63rJs4XyJzy6g",
                      *       "running": true
                      *     }
                      */
@@ -18352,7 +18352,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -18539,7 +18539,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
             };
@@ -18561,18 +18561,18 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "export": 6,
+                     *       "export": 7,
                      *       "conversation": {
-                     *         "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *         "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T04:49:04.064Z",
-                     *         "createdAt": "2026-11-29T04:49:03.895Z",
-                     *         "lastAt": "2026-11-29T04:49:04.189Z",
+                     *         "dueAt": "2026-12-29T15:45:43.875Z",
+                     *         "createdAt": "2026-11-29T15:45:43.112Z",
+                     *         "lastAt": "2026-11-29T15:45:44.547Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -18790,12 +18790,12 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
                 /**
                  * @description Number of the export
-                 * @example 6
+                 * @example 7
                  */
                 readonly export: number;
             };
@@ -18817,20 +18817,20 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
+                     *           "id": "commit-f3dca3c2dc1f6c0124859c8a067d3d78dd50f48febd93cd9186a904ce2332341",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
-                     *           "ciphertext": "AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAADABwISsli3sJJ87TNgp/ymfLKReJ+sOXL/SU0DuSKQbQAiYv1Y3HBXmgaa0Q8HYx6tPWdtCJgg9iC7QT6fUvHnNQ3+BbI41ZvsqcXe6K5+FxylAJTxCeNmTLQe44fkJqpVtfWexGg5zR9/QPoQg+E7sIev6fBQwN0sALDt+rYyRgUvde1w/WVWzMjYQwhLNUAVjz+nWceB++URbkQZS5bfdFey7GW3hzn66uMmrRL0pa0FTRr1YH8+f+8q3KQhYNLgdsnH8AFkh8KAshgjZhw6m/GcJsiczvAw6mocn1YLUCXIPnVjYKZXR/fCfSfHu+u/9DVJIBOK7XYGc1VRedkX0/oPK9/i9Hxfw29nAl59ROzIQ3ZmPxmW98MBy07wKl2N0Ue6oxqSmk7q8V24mKgiw5m8NHYrKebUGs9JEJue20In7M0Vo9xYckpuSIgG7JxuRi6dT2Bo9Ve1YSgC1NY8bsdeGx5eQ+KChbr1NqxrBnBGmJuIltLxxod37lOIdQhDPruZBI5+7ViOVxQqFjcvdMRkCWCJyoa10S9Uv4KmArXtJVpPZecfe6hhbLKW8H8Yy/gKgkULzYwIHCsrvIK7MIcr7PodNDZyuJTRUadqYSq/K8U",
-                     *           "at": "2026-11-29T04:49:04.064Z"
+                     *           "sha256": "f3dca3c2dc1f6c0124859c8a067d3d78dd50f48febd93cd9186a904ce2332341",
+                     *           "ciphertext": "AAEAAhAApLKDcnyrresmzhfInPLqAAAAAAAAAAADABy/UC0WfiuyZ7KoOmzkGiihBdsnMo6/E+UTS3VCQcCducispMgC1GQEBpwY6vd864ed94wLUtmXNyVSbXtNQYHHxKfJPJsHfSG85Xq41zQ8CJ7kNbsEww/b+vgzvnceL7zNjcoDdwzYUWRdMJrU0MIfzm+dt2BwfiFPlHvTAClhD14PMP2TTKTVBij8dd71XlJ+MaECn22ezf0IX/n69UDnf9/vrbnRtQCLIlzh/Eo6SQ/35My9/FgYenqOkfrgjOuYeaxt/nbjMJsxHlyjXk6BUsjLsSWfqNeIbnBiluPGF0sqaz1EUXU9dthQ+QDPB3/ZVCsVH6WBhYTId2aQLq8IBMBmlGYggcoxSsrPx6SWLhxqF9tUUmEzTMnZpS9ZqjA6XZTU9wj1LoogZUEHpCJJFmcZ4ldzUd7O1AhpCFWZjy7JEBqCYTyVUu4CIqH5PVGqqUFobLokOpwwUaA9J1C6O+ssPHskQE6X0Kzq9yFtHZRJkGLu07Yz1sIQ6YZE15GaY0var+CB6OgW2AS5YWCS51cboCLRuhGep9xUenRw8DtI7SeOUU7U3sl+CX42KOZ24TH0ofPtD5shVg/D5KpnJExjm5M6LUuggJqEya0YFMPyg0V4iDM3aO76Hhjs",
+                     *           "at": "2026-11-29T15:45:43.875Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "5ed2b0a76dab871d02a9853cae6bbffcbac03919571f5ff3b7013120cc66c26b",
-                     *           "at": "2026-11-29T04:49:04.189Z"
+                     *           "sha256": "11d446fb47e7006e47477e0dc91948cf80d2c5b0526d68e49a8546f1d69cea9f",
+                     *           "at": "2026-11-29T15:45:44.547Z"
                      *         }
                      *       ]
                      *     }
@@ -18993,12 +18993,12 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 * @example AKSyg3J8q63rJs4XyJzy6g
                  */
                 readonly id: string;
                 /**
                  * @description Number of the export
-                 * @example 6
+                 * @example 7
                  */
                 readonly export: number;
             };
@@ -19222,8 +19222,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T04:49:03.855Z",
-                     *           "seenAt": "2026-11-29T04:49:04.403Z"
+                     *           "createdAt": "2026-11-29T15:45:42.932Z",
+                     *           "seenAt": "2026-11-29T15:45:45.205Z"
                      *         }
                      *       ]
                      *     }
@@ -19406,14 +19406,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *           "id": "AKSyg3J8q63rJs4XyJzy6g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 2,
-                     *           "createdAt": "2026-11-29T04:49:03.895Z"
+                     *           "createdAt": "2026-11-29T15:45:43.112Z"
                      *         }
                      *       ]
                      *     }
@@ -19595,8 +19595,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 15,
-                     *           "at": "2026-11-29T04:49:05.000Z",
+                     *           "id": 16,
+                     *           "at": "2026-11-29T15:45:47.045Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -19607,8 +19607,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 14,
-                     *           "at": "2026-11-29T04:49:04.971Z",
+                     *           "id": 15,
+                     *           "at": "2026-11-29T15:45:46.967Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -19619,18 +19619,18 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 13,
-                     *           "at": "2026-11-29T04:49:04.967Z",
+                     *           "id": 14,
+                     *           "at": "2026-11-29T15:45:46.942Z",
                      *           "actor": "operator",
                      *           "action": "incarnation",
                      *           "details": {
-                     *             "to": "f74e4c7f-83dc-4828-9706-997018b0afc6",
-                     *             "from": "7aa57636-4068-4476-baa4-6cee6b160cd1",
+                     *             "to": "230c0b50-3c5a-4e74-92d2-d33adcdcef0e",
+                     *             "from": "701a3148-5a58-41c8-a60f-5eb41c646773",
                      *             "reason": "restored"
                      *           }
                      *         }
                      *       ],
-                     *       "next": "MTM"
+                     *       "next": "MTQ"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -19766,7 +19766,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AKSyg3J8q63rJs4XyJzy6g
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -19781,6 +19784,10 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example event: head
+                     *     data: {"type":"head","at":1795967146177,"state":"active","protocol":"mls","epoch":1,"lastSeq":2,"oldestSeq":1,"members":2,"chain":"5xcfJqUNz3kAdcaWaM5k5uni5PFK1pvXDpvqGQgfLwA=","mailbox":{"waiting":0,"inFlight":0,"staged":0,"increments":0},"path":{"mode":"auto","now":"workflow"},"retention":{"days":30},"dueAt":1798559143875,"incarnation":"701a3148-5a58-41c8-a60f-5eb41c646773"}
+                     */
                     readonly "text/event-stream": string;
                 };
             };
@@ -19958,7 +19965,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T04:49:04.934Z",
+                     *       "startedAt": "2026-11-29T15:45:46.858Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -20145,7 +20152,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T04:49:04.934Z",
+                     *       "startedAt": "2026-11-29T15:45:46.858Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -20383,8 +20390,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T04:49:04.934Z",
-                     *       "undoneAt": "2026-11-29T04:49:04.951Z",
+                     *       "startedAt": "2026-11-29T15:45:46.858Z",
+                     *       "undoneAt": "2026-11-29T15:45:46.886Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -20562,9 +20569,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T04:49:04.904Z",
+                     *       "startedAt": "2026-11-29T15:45:46.756Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T04:49:04.904Z",
+                     *       "seenAt": "2026-11-29T15:45:46.756Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -20743,9 +20750,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T04:49:04.904Z",
+                     *       "startedAt": "2026-11-29T15:45:46.756Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T04:49:04.904Z",
+                     *       "seenAt": "2026-11-29T15:45:46.756Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -21098,7 +21105,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 2156,
+                     *       "silentMs": 4751,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

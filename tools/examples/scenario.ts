@@ -147,6 +147,7 @@ async function operate(call: Call, id: string): Promise<void> {
   await call('setPath', as, { body: { path: 'auto', rollout: 100 } });
   await call('adminListConversations', as, { query: { limit: '10' } });
   await call('adminGetConversation', as, { params });
+  await call('adminFollowLife', as, { params });
   await call('getHistory', as, { params });
   await call('restartConversation', as, { params, body: {} });
   await call('shutdownConversation', as, { params, body: {} });
