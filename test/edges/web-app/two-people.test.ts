@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { hasChromium, useChromium } from '../../harness/chromium.ts';
 import { useWebAppStack } from '../../harness/web-app/stack.ts';
 import {
@@ -51,8 +51,14 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
 
   test('typing is seen, a message that is deleted is gone for both, and who is removed reads nothing more', async () => {
     const [alice, bob] = await twoPeople(await open(), stack().url);
-    await alice.page.getByRole('textbox', { name: 'Message', exact: true }).pressSequentially('hm');
-    await bob.page.locator('.thread .typing', { hasText: 'alice is typing' }).waitFor();
+    // It is said once in some seconds: a person types for longer than this test would.
+    await tryUntil(
+      async () => {
+        await alice.page.getByRole('textbox', { name: 'Message', exact: true }).press('h');
+        await bob.page.locator('.thread .typing', { hasText: 'alice is typing' }).waitFor({ timeout: 500 });
+      },
+      { what: 'typing is seen' },
+    );
     await alice.say('a secret');
     await bob.hears('a secret');
     const row = alice.page.getByRole('log').getByRole('listitem').filter({ hasText: 'a secret' });
@@ -83,9 +89,15 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     ]);
     const add = async ({ openSheet, closeSheet }: AppWindow, name: string): Promise<void> => {
       const sheet = await openSheet();
-      await sheet.getByLabel('Names to add').fill(name);
-      await sheet.getByRole('button', { name: 'Add', exact: true }).click();
-      await sheet.getByText(`Added: ${name}.`).waitFor();
+      // Somebody who has just come has no key package yet.
+      await tryUntil(
+        async () => {
+          await sheet.getByLabel('Names to add').fill(name);
+          await sheet.getByRole('button', { name: 'Add', exact: true }).click();
+          await sheet.getByText(`Added: ${name}.`).waitFor({ timeout: 5000 });
+        },
+        { what: `${name} is added`, timeoutMs: PATIENCE_MS },
+      );
       await closeSheet();
     };
     await Promise.all([add(alice, 'chloe'), add(bob, 'david')]);

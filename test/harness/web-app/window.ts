@@ -108,7 +108,7 @@ export async function untilNothingIsMissing(
       return (
         seen.every((texts) => JSON.stringify(texts) === JSON.stringify(first)) &&
         JSON.stringify([...first].sort()) === JSON.stringify(all) &&
-        checks.every((text) => text.startsWith(NOTHING_WRONG) && text.includes('compared with'))
+        checks.every((text) => text.startsWith(NOTHING_WRONG) && text.includes('windows compared'))
       );
     },
     { what: 'all windows show all messages', timeoutMs: PATIENCE_MS, everyMs: 100 },
