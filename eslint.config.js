@@ -18,7 +18,7 @@ export default tseslint.config(
       '.parley',
       '.cache',
       'test/histories',
-      'test/fixtures/generated',
+      'test/fixtures/{clients,generated}',
       'client/api/openapi.ts',
     ],
   },
