@@ -73,7 +73,7 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     const sheet = await alice.openSheet();
     await sheet.getByRole('button', { name: 'Remove: bob' }).click();
     await sheet.getByRole('button', { name: 'Really remove: bob' }).click();
-    await sheet.getByText('bob', { exact: true }).waitFor({ state: 'detached' });
+    await sheet.getByRole('list', { name: 'Devices of bob' }).waitFor({ state: 'detached' });
     await alice.closeSheet();
     await bob.page.getByRole('textbox', { name: 'Message', exact: true }).waitFor({ state: 'detached' });
     await alice.say('without bob');
@@ -89,14 +89,18 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     ]);
     const add = async ({ openSheet, closeSheet }: AppWindow, name: string): Promise<void> => {
       const sheet = await openSheet();
-      // Somebody who has just come has no key package yet.
+      const said = sheet.getByRole('status').getByText(name);
+      // Somebody who has just come has no key package yet, which the page says.
       await tryUntil(
         async () => {
           await sheet.getByLabel('Names to add').fill(name);
           await sheet.getByRole('button', { name: 'Add', exact: true }).click();
-          await sheet.getByText(`Added: ${name}.`).waitFor({ timeout: 5000 });
+          await said.waitFor({ timeout: 40_000 }).catch(async (cause: unknown) => {
+            throw new Error(await sheet.innerText(), { cause });
+          });
+          expect(await said.innerText()).toBe(`Added: ${name}.`);
         },
-        { what: `${name} is added`, timeoutMs: PATIENCE_MS },
+        { what: `${name} is added`, timeoutMs: 60_000, everyMs: 500 },
       );
       await closeSheet();
     };
