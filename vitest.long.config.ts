@@ -17,7 +17,7 @@ export default defineConfig({
       'test/faults/chaos.test.ts',
       'test/integration/client/killed.test.ts',
     ],
-    env: { WEDGED_AT_ONCE: '200', RACE_REPEATS: '40', CHAOS_FAULTS: 'all', KILLED_RUNS: '300' },
+    env: { WEDGED_AT_ONCE: '200', RACE_REPEATS: '40', CHAOS_FAULTS: 'all', KILLED_RUNS: '100' },
     globalSetup: 'test/harness/global-setup.ts',
   },
 });
