@@ -80,6 +80,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     hashUser: (user) => `u:${user}`,
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
+    life: { open: () => Promise.resolve() },
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve(), countOf: () => 0 },
     sendSignal: makeSendSignal({ pool, metrics: makeMetrics({ collectDefaults: false }) }),
     submitIncrement: async ({ conversation, command }) => (await storeIncrement(pool, conversation, command)).outcome,
@@ -160,6 +161,13 @@ export async function startInProcessApi(
         return Promise.resolve();
       },
       countOf: () => 0,
+    },
+    life: {
+      open: (response, target) => {
+        streams.push({ target });
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+        return Promise.resolve();
+      },
     },
     ...change,
   });

@@ -1,10 +1,7 @@
-import type { AppDeps } from '../../api/app.ts';
 import type { AdminDeps } from '../../api/routes/admin-deps.ts';
-import { AppError } from '../../domain/errors.ts';
 
 /** What operators see of workflows and of the process, for an API without workflows and without queues of its own. */
-export const NO_WORKFLOWS: Pick<AdminDeps, 'inspection' | 'running' | 'own'> & Pick<AppDeps, 'life'> = {
-  life: { open: () => Promise.reject(new AppError('unavailable')) },
+export const NO_WORKFLOWS: Pick<AdminDeps, 'inspection' | 'running' | 'own'> = {
   inspection: {
     run: () => Promise.resolve(undefined),
     state: () => Promise.reject(new Error('No workflow runs here')),

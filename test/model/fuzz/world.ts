@@ -68,6 +68,10 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
     // A request may have said that its user consents to no invitations.
     await pool.query('delete from consent');
     await pool.query('delete from consent_request');
+    // An operator may have said that somebody is gone.
+    for (const gone of [...USERS.map((user) => `${user}/off-boarding`), 'user-0/off-boarding?device=default']) {
+      await service.ask(`DELETE /v1/admin/users/${gone}`, { headers: { authorization: authorization('operator') } });
+    }
     const answer = await service.ask('POST /v1/conversations', { user: 'user-0', body });
     if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
     known.add('conversation', String(body.id));

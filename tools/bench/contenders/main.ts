@@ -93,6 +93,7 @@ const server = await startServer({
       uiUrl: undefined,
     }),
     ...NO_WORKFLOWS,
+    life: { open: () => Promise.resolve() },
     notifier,
     seen: makeSeenDevices({ pool, log }),
     keyPackages: {
