@@ -88,6 +88,7 @@ export class GroupCommits {
         const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
         this.#log.enterEpoch(newState, seq);
         await this.#log.save();
+        await this.#readBefore(seq);
         return change;
       } catch (error) {
         if (error instanceof ProblemError && !error.isRetryable) this.#log.pendingCommits.delete(bundle.commit);
@@ -103,6 +104,14 @@ export class GroupCommits {
         await sleep(Math.random() * BACKOFF_MS * lost++);
       }
     }
+  }
+
+  /**
+   * Reads the messages before an own commit while their keys are there: MLS libraries keep those of a few epochs only. Where this
+   * fails, the next task reads them.
+   */
+  async #readBefore(seq: number): Promise<void> {
+    if (seq > this.#log.position + 1) await this.#catchUp().catch(() => undefined);
   }
 
   /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */

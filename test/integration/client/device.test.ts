@@ -65,6 +65,20 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     expect(alice.members).toEqual(['alice', 'bob', 'carol']);
   });
 
+  test('reads what came before its own commits, however many it makes before it looks at the log', async () => {
+    const [alice, bob] = await trio(options);
+    const sent = ['one', 'two', 'three', 'four', 'five', 'six'];
+    for (const text of sent) {
+      await alice.receive();
+      await alice.send(text);
+      // Nobody has won this epoch: the service takes the commit, and says nothing of the message before it.
+      await bob.update();
+    }
+    await bob.receive();
+    expect(texts(bob)).toEqual(sent);
+    expect(bob.undecryptable).toEqual([]);
+  });
+
   test('the loser of two concurrent commits processes the winner and commits again', async () => {
     const [alice, bob, carol] = await trio({ ...options, updateOnJoin: false });
     await Promise.all([bob.update(), carol.update()]);
