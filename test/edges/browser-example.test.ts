@@ -76,9 +76,11 @@ describe.skipIf(!hasChromium)('the example for browsers, in Chromium', () => {
       token: () => service().token('carol'),
     });
     cleanup.add('carol', () => carol.close());
-    await carol.create({ users: ['alice', 'bob'] });
+    const id = await carol.create({ users: ['alice', 'bob'] });
+    await carol.send(id, 'welcome');
     const tab = await hers.newPage();
     await tab.goto(`${origin}/alice`);
+    for (const page of [alice, bob, tab]) await untilShown(page, 'carol: welcome (seen)');
     await write(tab, 'hello bob');
     await untilShown(bob, 'alice: hello bob (seen)');
     await untilShown(alice, 'alice: hello bob (seen)');

@@ -7,9 +7,8 @@ import type { Page } from 'playwright-core';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBase64 } from '../../client/index.ts';
-import { runCommand } from '../../local/run-command.ts';
 import { createCleanup } from '../../process/cleanup.ts';
-import { packClient } from '../harness/client-package.ts';
+import { newProject, packClient } from '../harness/client-package.ts';
 import { newConversationId } from '../../tools/harness/opaque.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
@@ -224,11 +223,9 @@ interface Answer {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Installs the packed client library in a folder as an app does, and bundles the code of the how-to with it. */
+/** Puts the packed client library into a project, as an app has it, and bundles the code of the how-to with it. */
 async function bundlePage(folder: string): Promise<string> {
-  const archive = await packClient(folder);
-  writeFileSync(path.join(folder, 'package.json'), '{"private": true, "type": "module"}\n');
-  await runCommand('npm', ['install', '--no-audit', '--no-fund', archive], { cwd: folder });
+  await newProject(folder, await packClient(folder));
   const code = blocksOf(read('docs/how-to/browser.md')).filter(({ language }) => language === 'js');
   const entry = path.join(folder, 'page.js');
   writeFileSync(entry, [...code.map(({ text }) => text), GLUE].join('\n'));
