@@ -9,7 +9,8 @@ export interface DeliveryOptions {
   readonly onError: (error: unknown, conversation: string) => void;
   /** Called when nothing waits, or what waits has to wait longer. */
   readonly onEnd: () => void;
-  readonly signal: AbortSignal;
+  /** Of the life that the chat has now. */
+  readonly signal: () => AbortSignal;
 }
 
 /** Sends what waits in the outboxes of groups, in the background: each group in its order, one try at a time. */
@@ -25,7 +26,7 @@ export class Deliveries {
 
   /** Sends what waits in this group, now or after what is being sent. */
   begin(group: MlsGroup): void {
-    if (this.#options.signal.aborted) return;
+    if (this.#options.signal().aborted) return;
     if (this.#running.has(group)) {
       this.#again.add(group);
       return;
@@ -44,7 +45,8 @@ export class Deliveries {
   }
 
   async #run(group: MlsGroup): Promise<void> {
-    const { signal, isOnline, onError } = this.#options;
+    const { isOnline, onError } = this.#options;
+    const signal = this.#options.signal();
     for (let attempt = 1; !signal.aborted; attempt++) {
       this.#again.delete(group);
       try {

@@ -43,7 +43,7 @@ export class LocalChat implements Chat {
   readonly device: string;
   readonly on: Chat['on'];
   readonly #parts: LocalChatParts;
-  readonly #stop = new AbortController();
+  #stop = new AbortController();
   readonly #typing = new Typing(() => this.#changed());
   readonly #unread: Unread;
   readonly #deliveries: Deliveries;
@@ -57,7 +57,6 @@ export class LocalChat implements Chat {
   #connection: ChatState['connection'] = 'connecting';
   #state: ChatState | undefined;
   #isTelling = false;
-  #isLoggingOut = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: LocalChatParts) {
@@ -72,7 +71,7 @@ export class LocalChat implements Chat {
       isOnline: () => this.#connection === 'online',
       onError: (error, conversation) => this.#trouble(error, conversation),
       onEnd: () => this.#changed(),
-      signal: this.#stop.signal,
+      signal: () => this.#stop.signal,
     });
     this.on('log', ({ conversation, event }) => this.#seeLog(conversation, event));
   }
@@ -235,15 +234,18 @@ export class LocalChat implements Chat {
     const { api, device, store, listeners } = this.#parts;
     // Members who can read the group list no server that may ask for it. So the device asks for its removal itself.
     for (const group of device.groups.values()) await group.resign().catch(() => undefined);
-    this.#isLoggingOut = true;
+    // First: a request that is under way would make the device known again.
+    await this.#end();
     try {
       await api.forgetDevice(this.device);
     } catch (error) {
-      this.#isLoggingOut = false;
       // A try before this one was successful.
-      if (!hasCode(error, 'unauthenticated', 'removed', 'not-found')) throw error;
+      if (!hasCode(error, 'unauthenticated', 'removed', 'not-found')) {
+        this.#stop = new AbortController();
+        this.#running = this.#follow();
+        throw error;
+      }
     }
-    await this.#end();
     const keys = await store.keys('');
     await store.write(keys.map((key) => [key, undefined]));
     await store.close?.();
@@ -282,7 +284,7 @@ export class LocalChat implements Chat {
           onReconnect: () => this.#connected('offline'),
           onError: (error) => this.#trouble(error),
         });
-        if (isOver() || this.#isLoggingOut) return;
+        if (isOver()) return;
         // A stream of a device that was forgotten ends in the same way.
         await this.#parts.api.keyPackageCount();
         this.#stop.abort();

@@ -93,7 +93,7 @@ describe.skipIf(!hasChromium)('the example for browsers, in Chromium', () => {
 
     await alice.close();
     await write(tab, 'still here');
-    await untilShown(bob, 'alice: still here (seen)');
+    for (const page of [bob, tab]) await untilShown(page, 'alice: still here (seen)');
     expect(await lines(tab)).toEqual(await lines(bob));
   });
 });
