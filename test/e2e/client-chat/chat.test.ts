@@ -258,6 +258,18 @@ describe('a chat', () => {
     },
   );
 
+  test('that cannot log out, since there is no network, goes on', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    bob.cut(true);
+    await expect(bob.logOut()).rejects.toThrow();
+    bob.cut(false);
+    await alice.send(id, 'are you there?');
+    await untilTexts([bob], id, ['are you there?']);
+    expect(bob.events.ended).toEqual([]);
+  });
+
   test('a device that another one forgets ends', async () => {
     const gathered = await gather(['alice', 'bob']);
     const [, bob] = two(gathered);
