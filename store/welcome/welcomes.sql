@@ -2,7 +2,8 @@
 -- conversation once and groups them: a look-up for each user would do as much for each of thousands, where its plan takes an index of
 -- conversations. Where many wait, and few users are asked for, it looks into their inboxes instead: members leave a large group one by one.
 create or replace function welcomes_for(p_conversation bigint, p_users text[], p_devices text[] default null) returns uuid[]
-language plpgsql stable as $$
+-- Else a plan that expects few may read all that wait, in a bitmap, to count the first of them.
+language plpgsql stable set enable_bitmapscan = off as $$
 begin
   if cardinality(p_users) <= max_inbox_look_ups() and (
        select count(*) from (select from welcome where conversation = p_conversation limit many_welcomes()) m) = many_welcomes() then
