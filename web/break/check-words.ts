@@ -1,9 +1,10 @@
-import type { Verdict } from './check.ts';
+import { MOST_COMPARED, type Verdict } from './check.ts';
 
 /** What was counted. */
-export function countWords({ sent, inLog, waiting, read }: Verdict): string {
+export function countWords({ sent, inLog, waiting, read, isWhole }: Verdict): string {
+  const of = isWhole ? '' : `of the newest ${MOST_COMPARED.toLocaleString('en')}: `;
   const wait = waiting === 0 ? '' : `, ${waiting} ${waiting === 1 ? 'waits' : 'wait'}`;
-  return `${sent} sent by this window · ${inLog} in the log${wait} · ${read} read here`;
+  return `${of}${sent} sent by this device · ${inLog} in the log${wait} · ${read} read here`;
 }
 
 /** Only what is wrong, or that nothing is. */

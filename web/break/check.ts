@@ -3,17 +3,19 @@ import { differences, type WindowReport } from './window-report.ts';
 
 /** What a window found out about its conversation. The last three must stay 0. */
 export interface Verdict {
-  /** Messages that this device was told to send. */
+  /** Messages that this device was told to send, in whichever of its windows. */
   readonly sent: number;
   /** Those of them that are in the log. */
   readonly inLog: number;
   /** Those of them that wait: for the network, the group, or to be sent again after a restore. */
   readonly waiting: number;
-  /** Messages that this window has read, its own too. */
+  /** Messages that this device has read, its own too. */
   readonly read: number;
   readonly lost: number;
   readonly doubled: number;
   readonly disordered: number;
+  /** The counts above are of the whole conversation. Otherwise of its newest {@link MOST_COMPARED} messages. */
+  readonly isWhole: boolean;
   /** Other windows of this browser with which it was compared. */
   readonly windows: number;
 }
@@ -23,6 +25,8 @@ export interface Look {
   /** `Chat.history`: the newest {@link MOST_COMPARED}. */
   readonly messages: readonly ChatMessage[];
   readonly state: ChatConversation['state'];
+  /** Another conversation has taken the place of this one. */
+  readonly isReplaced: boolean;
   readonly isOnline: boolean;
 }
 
@@ -40,8 +44,13 @@ export interface CheckOf {
 const GRACE_MS = 10_000;
 /** A message that a restore took is sent again by its sender as soon as the group is repaired. */
 const SEND_AGAIN_MS = 60_000;
-/** A window that says nothing for this time is closed. */
-export const SILENT_MS = 20_000;
+/** A window that says nothing for this time has crashed. Browsers let the timers of a hidden one run once a minute only. */
+const SILENT_MS = 90_000;
+/**
+ * Windows do not compare older messages: one that reads late does not get what retention took meanwhile. That is nothing of the last day;
+ * half a day is left for clocks that differ.
+ */
+const COMPARED_MS = 12 * 3_600_000;
 /** Messages of a conversation that a window looks at, the newest. */
 export const MOST_COMPARED = 1000;
 /** Messages in a report, the newest. */
@@ -70,7 +79,8 @@ export class RunningCheck {
   readonly #suspicions = new Map<string, Suspicion>();
   readonly #others = new Map<string, { readonly report: WindowReport; readonly at: number }>();
   #blind: (readonly [number, number])[] = [];
-  #look: Look = { messages: [], state: 'joining', isOnline: false };
+  /** Absent: the chat does not have the conversation yet. */
+  #look: Look | undefined;
   #after: number | undefined;
   /** It could not read from after this place on; absent: it can. */
   #blindAfter: number | undefined;
@@ -95,14 +105,21 @@ export class RunningCheck {
   restarted(agreed: number): void {
     this.#newest = Math.min(this.#newest, agreed);
     this.#after = Math.min(this.#after ?? agreed, agreed);
-    for (const { id, state } of this.#look.messages) if ('seq' in state && state.seq > agreed) this.#cameAgain.add(id);
+    for (const { id, state } of this.#messages) if ('seq' in state && state.seq > agreed) this.#cameAgain.add(id);
     this.#blind = this.#blind.flatMap(([first, last]) => (first > agreed ? [] : [[first, Math.min(last, agreed)]]));
     if (this.#blindAfter !== undefined) this.#blindAfter = Math.min(this.#blindAfter, agreed);
+    // What others said is of the log as it was.
+    this.#others.clear();
   }
 
   /** This device joined the group again: it cannot read what came since the last message that it read. */
   rejoined(): void {
-    this.#blindAfter ??= Math.max(this.#newest, lastSeq(this.#look.messages));
+    this.#blindAfter ??= Math.max(this.#newest, lastSeq(this.#messages));
+  }
+
+  /** A message was given up. After a restore that may be one which the service had acknowledged. */
+  cancelled(id: string): void {
+    this.#acknowledged.delete(id);
   }
 
   /** What the chat has now. */
@@ -124,18 +141,25 @@ export class RunningCheck {
     this.#others.set(report.window, { report, at: now });
   }
 
+  /** A window was closed, or shows another conversation. */
+  left(window: string): void {
+    this.#others.delete(window);
+  }
+
   /** What this window tells the others. */
-  report(): WindowReport {
-    const { messages, state, isOnline } = this.#look;
-    const all = messages.flatMap(({ id, state: its, isDeleted }) =>
-      its.kind === 'seen' ? [{ seq: its.seq, id, isDeleted }] : [],
+  report(now: number): WindowReport {
+    const messages = this.#messages;
+    const after = Math.max(
+      this.#after ?? 0,
+      seqs(messages).at(-MOST_REPORTED - 1) ?? 0,
+      lastSeq(messages.filter(({ at }) => at < now - COMPARED_MS)),
     );
-    const seen = all.filter(({ seq }) => seq > (this.#after ?? 0));
-    const kept = seen.slice(-MOST_REPORTED);
-    const after = seen.length > kept.length ? (seen.at(-kept.length - 1)?.seq ?? 0) : (this.#after ?? 0);
+    const kept = messages.flatMap(({ id, state, isDeleted }) =>
+      state.kind === 'seen' && state.seq > after ? [{ seq: state.seq, id, isDeleted }] : [],
+    );
     return {
       ...this.#of,
-      isSettled: isOnline && state === 'joined' && messages.every(({ state: its }) => its.kind !== 'lost'),
+      isSettled: this.#isIn && messages.every(({ state }) => state.kind !== 'lost'),
       after,
       upTo: this.#blindAfter ?? lastSeq(messages),
       blind: this.#blind,
@@ -144,18 +168,23 @@ export class RunningCheck {
     };
   }
 
-  /** What is known now. It compares with the other windows. */
-  verdict(now: number): Verdict {
+  /**
+   * What is known now. It compares with the other windows.
+   * @returns `undefined`: nothing, the chat does not have the conversation yet
+   */
+  verdict(now: number): Verdict | undefined {
+    if (this.#look === undefined) return undefined;
     for (const [window, { at }] of this.#others) if (now - at > SILENT_MS) this.#others.delete(window);
-    const own = this.report();
+    const own = this.report(now);
     const found: [string, Kind, number][] = [...this.#wrongHere()];
-    for (const { report } of this.#others.values())
+    const compared = [...this.#others.values()].filter(({ report }) => own.isSettled && report.isSettled);
+    for (const { report } of compared)
       for (const { kind, id } of differences(own, report)) found.push([`${kind} ${id}`, kind, GRACE_MS]);
     this.#suspect(found, now);
     const counts = { lost: 0, doubled: 0, disordered: this.#wrongArrivals };
     for (const { kind, since, countsAfterMs } of this.#suspicions.values())
       if (now - since >= countsAfterMs) counts[kind]++;
-    const mine = this.#look.messages.filter(({ isOwn }) => isOwn);
+    const mine = this.#messages.filter(({ isOwn }) => isOwn);
     const having = (...kinds: ChatMessage['state']['kind'][]): ChatMessage[] =>
       mine.filter(({ state }) => kinds.includes(state.kind));
     return {
@@ -163,16 +192,31 @@ export class RunningCheck {
       sent: mine.length,
       inLog: having('sent', 'seen').length,
       waiting: having('waiting', 'lost').length,
-      read: this.#look.messages.filter(({ state }) => state.kind === 'seen').length,
-      windows: this.#others.size,
+      read: seqs(this.#messages).length,
+      isWhole: this.#isWhole,
+      windows: compared.length,
     };
+  }
+
+  get #messages(): readonly ChatMessage[] {
+    return this.#look?.messages ?? [];
+  }
+
+  /** This device can read now what others write. */
+  get #isIn(): boolean {
+    return this.#look?.isOnline === true && this.#look.state === 'joined';
+  }
+
+  /** Of a long conversation only the end is looked at. */
+  get #isWhole(): boolean {
+    return this.#messages.length < MOST_COMPARED;
   }
 
   /** The first message after a time in which nothing could be read ends that time. */
   #openEyes(): void {
     const after = this.#blindAfter;
-    if (after === undefined || this.#look.state !== 'joined') return;
-    const next = seqs(this.#look.messages).find((seq) => seq > after);
+    if (after === undefined || this.#look?.state !== 'joined') return;
+    const next = seqs(this.#messages).find((seq) => seq > after);
     if (next === undefined) return;
     if (next > after + 1) this.#blind.push([after + 1, next - 1]);
     this.#blindAfter = undefined;
@@ -188,19 +232,21 @@ export class RunningCheck {
 
   /** What does not fit in this window by itself: its key, what it is, and how long it must last to count. */
   #wrongHere(): [key: string, kind: Kind, countsAfterMs: number][] {
-    const { messages, state, isOnline } = this.#look;
+    const messages = this.#messages;
+    const isReplaced = this.#look?.isReplaced === true;
     const wrong: [string, Kind, number][] = [];
     const present = new Set(messages.map(({ id }) => id));
-    // Of a long conversation only the end is looked at.
-    const isWhole = messages.length < MOST_COMPARED;
-    for (const id of this.#acknowledged) if (isWhole && !present.has(id)) wrong.push([`lost ${id}`, 'lost', GRACE_MS]);
+    // What waits goes to the conversation that has taken the place of this one.
+    if (this.#isWhole && !isReplaced)
+      for (const id of this.#acknowledged) if (!present.has(id)) wrong.push([`lost ${id}`, 'lost', GRACE_MS]);
     const newest = lastSeq(messages);
-    const isHere = isOnline && state === 'joined' && this.#blindAfter === undefined;
-    for (const { id, isOwn, state: its } of messages) {
-      if (!isOwn || !isHere) continue;
+    const isHere = this.#isIn && this.#blindAfter === undefined;
+    const isSentAgain = isHere || (isReplaced && this.#look?.isOnline === true);
+    for (const { id, isOwn, state } of messages) {
+      if (!isOwn) continue;
       // It has read past the place of a message, and did not find it there.
-      if (its.kind === 'sent' && its.seq < newest) wrong.push([`lost ${id}`, 'lost', GRACE_MS]);
-      if (its.kind === 'lost') wrong.push([`lost ${id}`, 'lost', SEND_AGAIN_MS]);
+      if (isHere && state.kind === 'sent' && state.seq < newest) wrong.push([`lost ${id}`, 'lost', GRACE_MS]);
+      if (isSentAgain && state.kind === 'lost') wrong.push([`lost ${id}`, 'lost', SEND_AGAIN_MS]);
     }
     const seen = messages.filter(({ state: its }) => its.kind === 'seen');
     for (const id of repeated(seen.map((one) => one.id))) wrong.push([`doubled ${id}`, 'doubled', GRACE_MS]);

@@ -1,6 +1,6 @@
 /** What one window tells the others of this browser about a conversation: places and ids, nothing of what was said. */
 export interface WindowReport {
-  /** Names the window, until it is reloaded. */
+  /** Names the window, until its page goes. */
   readonly window: string;
   readonly user: string;
   readonly conversation: string;
