@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { AdminClient, createHttp, ProblemError } from '../../client/index.ts';
 import type { LifeEvent } from './life-event.ts';
-import { emptyLife, type LifeState, withEvent } from './model/life-state.ts';
+import { emptyLife, type LifeState, withConnection, withEvent } from './model/life-state.ts';
 
 /** The life of the conversation that is open. */
 export const life = signal<LifeState>(emptyLife());
@@ -63,7 +63,7 @@ function afterTold(before: LifeState, told: Exclude<Told, { kind: 'hello' }>): L
     case 'event':
       return withEvent(before, told.event);
     case 'connection':
-      return { ...before, connection: told.connection };
+      return withConnection(before, told.connection);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   MOST_ENTRIES,
   MOST_FACTS,
   MOST_OPERATIONS,
+  withConnection,
   withEvent,
 } from '../../../web/life/model/life-state.ts';
 import { stopsOf, wayOf } from '../../../web/life/view/stops.ts';
@@ -54,7 +55,10 @@ describe('the state of a life', () => {
   test('takes what a new connection tells again once', () => {
     const told = [entry(1), entry(2), history(1), history(2), operation(3)];
     const once = after(told);
-    expect(after(told.slice(0, 4), once).facts).toEqual(once.facts);
+    expect(after(told, once)).toEqual(once);
+    // Also an operation that is older than all facts that are kept.
+    const full = after([operation(3), ...Array.from({ length: MOST_FACTS }, (_, i) => history(i + 10))]);
+    expect(after([operation(3)], full)).toEqual(full);
     // The same numbers in another run are other events.
     expect(after([history(1, 'next')], once).facts).toHaveLength(6);
   });
@@ -81,6 +85,14 @@ describe('the state of a life', () => {
       tone: 'bad',
     });
     expect(after([{ type: 'recovered', at: 3, part: 'temporal' }], away).troubles).toEqual([]);
+  });
+
+  test('knows nothing of the parts while it hears nothing', () => {
+    const trouble: LifeEvent = { type: 'trouble', at: 1, part: 'temporal', code: 'unavailable' };
+    const away = withConnection(after([entry(1), trouble]), { kind: 'away', reason: 'no answer' });
+    expect(away).toMatchObject({ troubles: [], entries: [{ seq: 1 }], connection: { kind: 'away' } });
+    // Whoever answers then says it again.
+    expect(after([trouble], away).troubles).toHaveLength(1);
   });
 });
 

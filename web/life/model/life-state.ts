@@ -53,6 +53,11 @@ export function emptyLife(conversation?: string): LifeState {
   };
 }
 
+/** The state after the page began to hear of the life, or stopped. What parts do then, it does not know. */
+export function withConnection(state: LifeState, connection: LifeConnection): LifeState {
+  return { ...state, connection, troubles: [] };
+}
+
 /** The state after an event. Events that were told before change nothing. */
 export function withEvent(state: LifeState, event: LifeEvent): LifeState {
   const facts = withFact(state.facts, factOf(event, state));
@@ -65,6 +70,7 @@ export function withEvent(state: LifeState, event: LifeEvent): LifeState {
     case 'entry':
       return { ...live, entries: withEntry(state.entries, event) };
     case 'operation': {
+      if (facts === state.facts) return live;
       const operations = [...state.operations, { ...event, n: state.heard + 1 }].slice(-MOST_OPERATIONS);
       return { ...live, operations, heard: state.heard + 1 };
     }
@@ -82,10 +88,11 @@ export function withEvent(state: LifeState, event: LifeEvent): LifeState {
   }
 }
 
-/** By time, the newest first. */
+/** By time, the newest first. @returns the same facts, if the fact was told before, or would be the oldest of too many */
 function withFact(facts: readonly Fact[], fact: Fact | undefined): readonly Fact[] {
   if (fact === undefined || facts.some(({ key }) => key === fact.key)) return facts;
   const place = facts.findIndex(({ at }) => at <= fact.at);
+  if (place === -1 && facts.length === MOST_FACTS) return facts;
   const before = place === -1 ? facts : facts.slice(0, place);
   const after = place === -1 ? [] : facts.slice(place);
   return [...before, fact, ...after].slice(0, MOST_FACTS);
