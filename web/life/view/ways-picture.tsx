@@ -31,7 +31,7 @@ export function WaysPicture(facts: StopFacts): JSX.Element {
           <Place stop={stops.workflow} />
           <Place stop={stops.worker} />
         </div>
-        <span class="ways-road" data-road={now?.now ?? 'workflow'} data-on={now?.now === 'direct'}>
+        <span class="ways-road" data-road={now?.now ?? 'workflow'}>
           {now?.now === 'direct' ? 'direct: taken now' : 'direct, if that is slow'}
         </span>
         <Place stop={stops.postgres} />
