@@ -74,6 +74,9 @@ export const BACKUP: Record<'take' | 'restore', Breakage> = {
   },
 };
 
+/** The button that cuts the network, and what it is called meanwhile. It needs no control server. */
+export const CUT = { begin: 'Cut this window’s network', end: 'Connect this window again' } as const;
+
 /** How a part is called. */
 export const PART_WORDS: Readonly<Record<PartName, string>> = {
   postgres: 'Postgres',

@@ -4,7 +4,7 @@ import { act, type ControlState, ControlRefusedError, stack } from '../control/i
 import { life } from '../life/observation.ts';
 import { isCut } from '../shell/network.ts';
 import { session } from '../shell/session.ts';
-import { BACKUP, backupWords, type Breakage, BREAKAGES, PART_WORDS, TEMPORAL_STOP_MS, whyNot } from './actions.ts';
+import { BACKUP, backupWords, type Breakage, BREAKAGES, CUT, PART_WORDS, TEMPORAL_STOP_MS, whyNot } from './actions.ts';
 import './break.css';
 import { runCheck, verdict } from './running-check.ts';
 import { secondsLeft, storyOf } from './story.ts';
@@ -49,6 +49,11 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
   const { state, isReachable } = stack.value;
   const action = state?.action ?? undefined;
   const now = useNow(action !== undefined);
+  // These are about the conversation that was open.
+  useEffect(() => {
+    setRefusal(undefined);
+    setBegun((one) => (one?.breakage.what === 'terminate-workflow' ? undefined : one));
+  }, [conversation]);
 
   const begin = async (breakage: Breakage): Promise<void> => {
     if (control === undefined) return;
@@ -82,13 +87,14 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
         <button
           type="button"
           class={`button is-small${isCut.value ? ' is-on' : ''}`}
-          title="Only this window: what you write waits here. Other windows go on."
+          title="This window, and others of the same device: what you write waits here. Those of others go on."
           onClick={() => {
             setBegun(undefined);
+            setRefusal(undefined);
             isCut.value = !isCut.value;
           }}
         >
-          {isCut.value ? 'Connect this window again' : 'Cut this window’s network'}
+          {isCut.value ? CUT.end : CUT.begin}
         </button>
         {control === undefined ? null : (
           <>
@@ -114,8 +120,8 @@ function Buttons({ conversation, control }: ButtonsProps): JSX.Element {
       )}
       {isCut.value ? (
         <p class="notice is-warn" role="status">
-          The network of this window is cut. Write something: it waits here, in order, and is encrypted when it is sent.
-          Other windows go on.
+          The network of this window is cut. So is that of other windows of the same device; those of others go on.
+          Write something: it waits here, in order, and is encrypted when it is sent.
         </p>
       ) : null}
       {begun === undefined ? null : (

@@ -115,7 +115,7 @@ const VIEWS = [
 
 /** The timeline, the log, or what the terminal said. */
 function Record({
-  life: { facts, entries },
+  life: { conversation, facts, entries },
   said,
 }: {
   readonly life: LifeState;
@@ -131,7 +131,7 @@ function Record({
           </button>
         ))}
       </div>
-      {view === 'facts' ? <Timeline facts={facts} /> : null}
+      {view === 'facts' ? <Timeline key={conversation} facts={facts} /> : null}
       {view === 'log' ? <LogChain entries={entries} /> : null}
       {view === 'terminal' ? (
         <pre class="terminal" tabIndex={0} aria-label="What the terminal said">

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { hasChromium, useChromium } from '../../harness/chromium.ts';
 import { useWebAppStack } from '../../harness/web-app/stack.ts';
-import { type AppWindow, PATIENCE_MS, twoPeople, untilNothingIsMissing } from '../../harness/web-app/window.ts';
+import {
+  type AppWindow,
+  PATIENCE_MS,
+  startConversation,
+  twoPeople,
+  untilNothingIsMissing,
+} from '../../harness/web-app/window.ts';
+import { CUT } from '../../../web/break/actions.ts';
 
 // Two people write while a part of the stack is broken by a button of the page.
 
@@ -95,15 +102,60 @@ describe.skipIf(!hasChromium)('a button of the web app breaks a part of the stac
 
   test('the network of one window is cut: what is written there waits, and what others write comes later', async () => {
     const [alice, bob] = windows;
-    const cut = alice.page.getByRole('button', { name: 'Cut this window’s network' });
-    await cut.click();
+    await alice.page.getByRole('button', { name: CUT.begin }).click();
     await bothSay('while cut', 3);
     expect(await bob.texts()).not.toContain('while cut, alice, 1');
     expect(await alice.texts()).not.toContain('while cut, bob, 1');
-    await alice.page.getByRole('button', { name: 'Connect this window again' }).click();
+    await alice.page.getByRole('button', { name: CUT.end }).click();
     await untilNothingIsMissing(
       windows,
       written.flat().map((text) => [text]),
     );
+  });
+
+  test('a window that is loaded again is still one window for the check', async () => {
+    const [alice, bob] = windows;
+    const read = (check: string): number => Number(/(\d+) read here/.exec(check)?.[1]);
+    await alice.say('before');
+    await bob.hears('before');
+    await bob.page.reload();
+    await bob.hears('before');
+    await waitUntil(async () => (await bob.check()).includes('windows compared'), { what: 'bob is there again' });
+    let check = await alice.check();
+    const before = read(check);
+    await bob.say('after');
+    await waitUntil(async () => read((check = await alice.check())) > before, { what: 'alice has read it' });
+    expect(check).toContain('· 2 windows compared');
+  });
+
+  test('another conversation shows nothing of the one before', async () => {
+    const [{ page, say, hears }] = windows;
+    await say('in the first conversation');
+    const story = page.getByRole('region', { name: 'What happens now' });
+    const refusal = page.getByText('Not now.', { exact: true });
+    await page.route('**/actions', (route) =>
+      route.fulfill({ status: 409, json: { detail: 'Not now.' }, headers: { 'access-control-allow-origin': '*' } }),
+    );
+    await press('Kill the worker');
+    await refusal.waitFor();
+    // What another button does begins anew.
+    await page.getByRole('button', { name: CUT.begin }).click();
+    await refusal.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: CUT.end }).click();
+    await press('Kill the worker');
+    await refusal.waitFor();
+    await startConversation(page, 'alice');
+    await refusal.waitFor({ state: 'detached' });
+    await page.unroute('**/actions');
+
+    await press('Terminate this workflow');
+    await story.getByRole('heading', { name: 'Terminate this workflow' }).waitFor();
+    await whole();
+    await page.getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.getByRole('button', { name: /^Go on/ }).waitFor();
+    await page.goBack();
+    await hears('in the first conversation');
+    await story.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Pause', exact: true }).waitFor();
   });
 });

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { packageRoot } from '../../../process/package-root.ts';
 import type { ControlState, Part } from '../../../web/control/parts.ts';
 import { NO_STACK, type StackView, withState } from '../../../web/control/stack.ts';
-import { BACKUP, BREAKAGES, labelOf, whyNot } from '../../../web/break/actions.ts';
+import { BACKUP, BREAKAGES, CUT, labelOf, whyNot } from '../../../web/break/actions.ts';
 import { secondsLeft, storyOf } from '../../../web/break/story.ts';
 import type { LifeOperation } from '../../../web/life/life-event.ts';
 import { operationFact } from '../../../web/life/words/operation-words.ts';
@@ -76,5 +79,16 @@ describe('a button', () => {
 
   test('has a name for each action', () => {
     expect(labelOf('restore-backup')).toBe('Restore the backup');
+  });
+
+  test('stands in the page about all of them by its name', () => {
+    const page = readFileSync(path.join(packageRoot(), 'docs', 'how-to', 'break-it.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| (?<label>[^|]+?) +\|/gm)].map(({ groups }) => groups?.label ?? '');
+    const named = rows.filter((label) => label !== 'button' && !label.startsWith('-'));
+    const labelsOf = (all: readonly { readonly label: string }[]): string[] => all.map(({ label }) => label);
+    const labels = [...labelsOf(BREAKAGES), CUT.begin, ...labelsOf(Object.values(BACKUP))];
+    expect(named).toEqual(labels);
+    // In sentences they stand in quotation marks.
+    for (const [, quoted = ''] of page.matchAll(/"([^"]+)"/g)) expect(labels).toContain(quoted);
   });
 });
