@@ -41,18 +41,22 @@ export async function pack(source: string, destination: string, options: readonl
 }
 
 /**
- * A fresh project with the packed library, as an app has it, made without a registry: beside the library there is what its
- * package.json names, and nothing else.
+ * A fresh project with the packed library, as an app has it, made without a registry: beside the library there is what npm installs with
+ * it, what the project names, and nothing else.
  * @param archive of {@link packClient}
- * @param others further packages that the project has
+ * @param packages that the project names. npm installs no optional peer of the library by itself. @default all of these
  */
-export async function newProject(folder: string, archive: string, others: readonly string[] = []): Promise<void> {
-  const { name, dependencies, peerDependencies } = clientManifest();
+export async function newProject(
+  folder: string,
+  archive: string,
+  packages: readonly string[] = Object.keys(clientManifest().peerDependencies),
+): Promise<void> {
+  const { name, dependencies } = clientManifest();
   writeFileSync(path.join(folder, 'package.json'), '{"private": true, "type": "module"}\n');
   const library = path.join(folder, 'node_modules', name);
   mkdirSync(library, { recursive: true });
   await runCommand('tar', ['-xzf', archive, '--strip-components=1', '-C', library]);
-  for (const one of [...Object.keys({ ...dependencies, ...peerDependencies }), ...others]) {
+  for (const one of [...Object.keys(dependencies), ...packages]) {
     const link = path.join(folder, 'node_modules', one);
     mkdirSync(path.dirname(link), { recursive: true });
     symlinkSync(path.join(packageRoot(), 'node_modules', one), link);

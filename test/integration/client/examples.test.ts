@@ -5,12 +5,28 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
-import { compileProject, newProject, packClient } from '../../harness/client-package.ts';
+import { clientManifest, compileProject, newProject, packClient } from '../../harness/client-package.ts';
 import { useFolder } from '../../harness/folder.ts';
+import { read } from '../../harness/markdown.ts';
 import { useService } from '../../harness/service.ts';
 
 // The examples in a project of an app, with the packed library, as their readers run them. That of a browser is in test/edges.
 const examples = path.join(packageRoot(), 'client', 'examples');
+
+/** Packages beside the library that the README lets its readers install. */
+function readmePackages(): string[] {
+  const line = /^npm install .+\.tgz (?<others>[^#\n]+)/m.exec(read('client/README.md'));
+  return (line?.groups?.others ?? '')
+    .trim()
+    .split(' ')
+    .map((one) => one.replace(/@[^@]+$/, ''));
+}
+
+test('the README names versions that fit the library', () => {
+  const { peerDependencies } = clientManifest();
+  const line = /^npm install .+$/m.exec(read('client/README.md'))?.[0];
+  for (const name of readmePackages()) expect(line).toContain(`${name}@${peerDependencies[name]?.replace('^', '')}`);
+});
 
 test.each(['node.ts', 'bot.ts', 'browser.ts'])('%s has at most 30 lines', (file) => {
   const lines = readFileSync(path.join(examples, file), 'utf8').trimEnd().split('\n');
@@ -22,7 +38,7 @@ describe('the examples for Node', () => {
   const later = useCleanup();
   const service = useService({ apis: 1, workers: 1 });
   beforeAll(async () => {
-    await newProject(folder, await packClient(folder), ['@types/node']);
+    await newProject(folder, await packClient(folder), [...readmePackages(), '@types/node']);
     const files = ['node.ts', 'bot.ts'];
     for (const file of files) cpSync(path.join(examples, file), path.join(folder, file));
     // The types of ts-mls want those of a browser.
