@@ -28,26 +28,26 @@ describe.skipIf(!hasChromium)('the pictures of the web app', () => {
     };
     const first = await context.newPage();
     await first.goto(stack().url);
-    await first.getByLabel('Your name').fill('alice');
+    await first.getByLabel('Your name').fill('ada');
     await take(first, 'tutorial-1-name.png');
     await first.close();
 
-    const { window: alice, link } = await startConversation(await signIn(context, stack().url, 'alice'), 'alice');
-    const bob = windowOf(await signIn(context, link, 'bob'), 'bob');
-    await bob.page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
-    await alice.say('Hi Bob! Nobody but the two of us can read this.');
-    await bob.hears('Hi Bob! Nobody but the two of us can read this.');
-    await bob.say('Hello! And I can read it.');
-    await alice.hears('Hello! And I can read it.');
-    await alice.page.bringToFront();
-    await take(alice.page, 'tutorial-2-message.png');
+    const { window: ada, link } = await startConversation(await signIn(context, stack().url, 'ada'), 'ada');
+    const ben = windowOf(await signIn(context, link, 'ben'), 'ben');
+    await ben.page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
+    await ada.say('Hi Ben! Nobody but the two of us can read this.');
+    await ben.hears('Hi Ben! Nobody but the two of us can read this.');
+    await ben.say('Hello! And I can read it.');
+    await ada.hears('Hello! And I can read it.');
+    await ada.page.bringToFront();
+    await take(ada.page, 'tutorial-2-message.png');
 
-    await alice.page.getByRole('button', { name: 'Stop Temporal for 20 s' }).click();
-    await alice.say('Temporal is stopped now. Does this arrive?');
-    await bob.hears('Temporal is stopped now. Does this arrive?');
-    await bob.say('At once: it went the direct way.');
-    await alice.hears('At once: it went the direct way.');
-    await tryUntil(() => alice.page.getByRole('button', { name: 'Close', exact: true }).click({ timeout: 1000 }), {
+    await ada.page.getByRole('button', { name: 'Stop Temporal for 20 s' }).click();
+    await ada.say('Temporal is stopped now. Does this arrive?');
+    await ben.hears('Temporal is stopped now. Does this arrive?');
+    await ben.say('At once: it went the direct way.');
+    await ada.hears('At once: it went the direct way.');
+    await tryUntil(() => ada.page.getByRole('button', { name: 'Close', exact: true }).click({ timeout: 1000 }), {
       what: 'Temporal goes on',
       timeoutMs: 60_000,
     });
@@ -56,19 +56,19 @@ describe.skipIf(!hasChromium)('the pictures of the web app', () => {
     await tryUntil(
       async () => {
         const line = lines.shift();
-        if (line !== undefined) await bob.say(line);
-        await alice.page.getByText('direct: taken now').waitFor({ state: 'detached', timeout: 3000 });
+        if (line !== undefined) await ben.say(line);
+        await ada.page.getByText('direct: taken now').waitFor({ state: 'detached', timeout: 3000 });
       },
       { what: 'messages go through the workflow again', timeoutMs: 120_000 },
     );
-    for (const line of [...lines, 'Good. I add Carol, then.']) await alice.say(line);
-    await bob.hears('Good. I add Carol, then.');
-    await take(alice.page, 'two-panes.png');
+    for (const line of [...lines, 'Good. I add Carol, then.']) await ada.say(line);
+    await ben.hears('Good. I add Carol, then.');
+    await take(ada.page, 'two-panes.png');
 
-    await alice.page.getByRole('button', { name: 'Kill the worker' }).click();
-    await alice.say('The worker is dead. Still there?');
-    await bob.hears('The worker is dead. Still there?');
-    await alice.page.getByRole('region', { name: 'What happens now' }).getByRole('listitem').first().waitFor();
-    await take(alice.page, 'tutorial-3-kill.png');
+    await ada.page.getByRole('button', { name: 'Kill the worker' }).click();
+    await ada.say('The worker is dead. Still there?');
+    await ben.hears('The worker is dead. Still there?');
+    await ada.page.getByRole('region', { name: 'What happens now' }).getByRole('listitem').first().waitFor();
+    await take(ada.page, 'tutorial-3-kill.png');
   });
 });
