@@ -1,7 +1,7 @@
 import type { LifeEvent, LifeOperation } from '../../domain/life-event.ts';
 import { event } from '../event.ts';
 import { KEPT_ENTRIES } from './log-news.ts';
-import { type LifeSource, Looker } from './looker.ts';
+import { type LifeSource, type LookListener, Looker } from './looker.ts';
 import { KEPT_ACTIONS } from './supervisor-news.ts';
 
 /** Of each type, so many of the newest events are kept for streams that open later; of a type that is not here, none. */
@@ -23,6 +23,8 @@ export interface LifeFeedDeps {
   /** @returns ends the watch */
   readonly watchOperations: (conversation: string, listener: (operation: LifeOperation) => void) => () => void;
   readonly onError: (conversation: string, error: Error) => void;
+  /** There is no such conversation any more. */
+  readonly onGone: (conversation: string) => void;
 }
 
 /** All that is told of one conversation. However many streams there are, it reads once for all of them. */
@@ -35,11 +37,13 @@ export class LifeFeed {
   readonly #troubles = new Map<string, string>();
   #count = 0;
 
-  constructor(conversation: string, { sourcesOf, watchOperations, onError }: LifeFeedDeps) {
-    const tell = (one: LifeEvent): void => this.#tell(one);
-    this.#lookers = sourcesOf(conversation).map(
-      (source) => new Looker(source, tell, (error) => onError(conversation, error)),
-    );
+  constructor(conversation: string, { sourcesOf, watchOperations, onError, onGone }: LifeFeedDeps) {
+    const listener: LookListener = {
+      tell: (one) => this.#tell(one),
+      onError: (error) => onError(conversation, error),
+      onGone: () => onGone(conversation),
+    };
+    this.#lookers = sourcesOf(conversation).map((source) => new Looker(source, listener));
     this.#stopOperations = watchOperations(conversation, (operation) => {
       this.#tell(operation);
       this.wake();

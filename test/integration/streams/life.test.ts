@@ -8,7 +8,7 @@ import { reportTroubles } from '../../../store/trouble/troubles.ts';
 import { writeActions } from '../../../store/supervision/actions.ts';
 import { conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { keepConversation } from '../../harness/kept-conversation.ts';
+import { keepConversation, loseConversation } from '../../harness/kept-conversation.ts';
 import { startTestService } from '../../harness/service.ts';
 import { type LifeReader, readLife } from '../../harness/streams/life.ts';
 
@@ -246,6 +246,47 @@ test('after a restore of the database the log is told anew', async () => {
   });
   expect(response.status).toBe(200);
   await life.until('head', 'the new incarnation is told', (one) => one.incarnation !== incarnation);
+});
+
+test('a conversation that a restore took away ends the stream, and is not found by who comes back', async () => {
+  const id = await createOpaque(service.clientOf('alice'));
+  const life = await watch(id);
+  await life.until('head', 'the conversation is told');
+  await loseConversation(database().pool, id);
+  await waitUntil(() => life.endedAt() !== undefined, { what: 'the stream ends' });
+  expect(life.events.at(-1)?.event).toBe('reconnect');
+  expect((await watch(id)).status).toBe(404);
+});
+
+test('news of the log is told also when what the supervisor does could not be read with it', async () => {
+  await service.setPath('direct');
+  const alice = service.clientOf('alice');
+  const id = await createOpaque(alice);
+  const life = await watch(id);
+  await life.until('head', 'the conversation is told');
+  const blocker = await database().pool.connect();
+  try {
+    await blocker.query('begin');
+    await blocker.query('lock table trouble in access exclusive mode');
+    /** When the looks that wait for the table began. As a time-out would, it ends them. */
+    const end = async (): Promise<Date[]> => {
+      const { rows } = await database().pool.query<{ at: Date }>(
+        `select query_start as at, pg_cancel_backend(pid) from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%from trouble t join%'`,
+      );
+      return rows.map(({ at }) => at);
+    };
+    await waitUntil(async () => (await end()).length > 0, { what: 'a look fails' });
+    await alice.send(id, newMessage());
+    const sentAt = new Date();
+    await waitUntil(async () => (await end()).some((at) => at > sentAt), { what: 'a look after the message fails' });
+    await blocker.query('rollback');
+    await life.until('entry', 'the entry is told', ({ seq }) => seq === 1);
+    await life.until('head', 'the conversation is told again', ({ lastSeq }) => lastSeq === 1);
+  } finally {
+    await blocker.query('rollback');
+    blocker.release();
+  }
 });
 
 test('it waits for nobody who holds the conversation, tells of deleted bodies, and shows what the supervisor does', async () => {

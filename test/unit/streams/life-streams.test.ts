@@ -155,6 +155,19 @@ test('a source that answers nothing at all is in trouble too', async () => {
   await waitUntil(() => reader.text().includes('"code":"unavailable"'), { what: 'the trouble is told' });
 });
 
+test('when the conversation is gone its streams end, so that their readers come back and are told so', async () => {
+  let isGone = false;
+  const { open, life, closed } = await serve({
+    look: () => (isGone ? Promise.reject(new AppError('not-found')) : Promise.resolve([])),
+  });
+  const [one, two] = [await open('c'), await open('c')];
+  isGone = true;
+  await waitUntil(() => one.isEnded() && two.isEnded(), { what: 'both streams end' });
+  expect(one.text()).toContain('event: reconnect\n');
+  expect(one.text() + two.text()).not.toContain('event: trouble');
+  expect([life.count(), life.feeds(), closed]).toEqual([0, 0, ['reconnect', 'reconnect']]);
+});
+
 test('a reader that takes nothing is ended, and holds no more than a limit', async () => {
   const { open, tell, life, closed } = await serve({ slowMs: 60_000 });
   const reader = await open('c');
