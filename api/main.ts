@@ -406,11 +406,7 @@ async function main(): Promise<void> {
           ? undefined
           : {
               folder: path.join(root, 'dist', 'web'),
-              config: {
-                control: config.webApp.control,
-                temporalUi: config.temporalUiUrl,
-                namespace: config.temporalNamespace,
-              },
+              config: { control: config.webApp.control },
             },
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),
