@@ -246,8 +246,11 @@ async function main(): Promise<void> {
     perUser: config.streamsPerUser,
     isOverloaded: () => shedder.isOverloaded,
   });
+  const { admit, forgetAll } = makeAdmitToLife(pool);
+  // The audit trail of a restored database does not have what was noted since.
+  incarnation.onChange(forgetAll);
   const life = makeLifeStreams({
-    admit: makeAdmitToLife(pool),
+    admit,
     sourcesOf: makeLifeSources({
       pool,
       client,
