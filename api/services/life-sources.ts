@@ -11,7 +11,7 @@ import type { LifeSource } from '../../streams/life/looker.ts';
 import { makeSupervisorNews } from '../../streams/life/supervisor-news.ts';
 
 /** Two short statements by keys, and now and then two more. */
-const POSTGRES = { everyMs: 1000, pauseMs: 100 };
+const POSTGRES = { everyMs: 1000, pauseMs: 250 };
 /** Temporal has other work than to be looked at. */
 const TEMPORAL = { everyMs: 2000, pauseMs: 500 };
 /** The supervisor acts once in some seconds. */

@@ -9,6 +9,9 @@ export const KEPT_ENTRIES = 50;
 /** Entries of one look: of more, the newest. */
 const MOST_ENTRIES = 200;
 
+/** Whether a reset is open is counted as often as this; between it, it is as it was. */
+const COUNT_MS = 2000;
+
 /** What the process that answers knows of a conversation by itself. */
 export interface OwnFacts {
   readonly path: LifeHead['path'];
@@ -28,6 +31,17 @@ export function makeLogNews({ pool, own, incarnation }: LogNewsDeps): (conversat
     /** The newest entries that were told, by seq. */
     let kept = new Map<number, LifeEntry>();
     let told: string | undefined;
+    let isResetOpen: boolean | undefined;
+    let countedAt = -Infinity;
+
+    const readNow = async (): Promise<ConversationNow> => {
+      const isDue = performance.now() - countedAt >= COUNT_MS;
+      const now = await readConversationNow(pool, conversation, isDue ? undefined : isResetOpen);
+      if (now === undefined) throw new AppError('not-found');
+      if (isDue) countedAt = performance.now();
+      isResetOpen = now.state === 'reset-open';
+      return now;
+    };
 
     const headNews = (now: ConversationNow): LifeEvent[] => {
       const head = headOf(now, own(conversation), incarnation());
@@ -52,8 +66,7 @@ export function makeLogNews({ pool, own, incarnation }: LogNewsDeps): (conversat
     const isNews = ({ seq, deleted }: LifeEntry): boolean => !kept.has(seq) || kept.get(seq)?.deleted !== deleted;
 
     return async () => {
-      const now = await readConversationNow(pool, conversation);
-      if (now === undefined) throw new AppError('not-found');
+      const now = await readNow();
       const { lastSeq, oldestSeq } = now;
       // Read after the head: so every entry that the head tells of is there.
       const found = await (kept.size === 0 ? readNewest() : readOn());

@@ -1,5 +1,7 @@
+import type pg from 'pg';
 import { expect, test } from 'vitest';
 import type { LifeEvent, LookForNews } from '../../../domain/life-event.ts';
+import { readConversationNow } from '../../../store/conversation/now.ts';
 import { makeLogNews } from '../../../streams/life/log-news.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { keepConversation, loseConversation } from '../../harness/kept-conversation.ts';
@@ -19,15 +21,15 @@ async function write(conversation: string, count: number): Promise<void> {
   expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['accepted']));
 }
 
-function watch(conversation: string): LookForNews {
+function watch(conversation: string, pool = database().pool): LookForNews {
   const path = { mode: 'direct', now: 'direct' } as const;
   const own = { path, waiting: 0, inFlight: 0 };
-  return makeLogNews({ pool: database().pool, own: () => own, incarnation: () => undefined })(conversation);
+  return makeLogNews({ pool, own: () => own, incarnation: () => undefined })(conversation);
 }
 
 /** The entries, and the restarts, by what matters of them. */
 function read(news: readonly LifeEvent[]): unknown[] {
-  return news.flatMap((one) => {
+  return news.flatMap((one): unknown[] => {
     if (one.type === 'log-restarted') return [[one.type, one.oldestSeq, one.lastSeq]];
     return one.type === 'entry' ? [one.seq] : [];
   });
@@ -71,4 +73,24 @@ test('a conversation that a restore took away is not found any more', async () =
   await look();
   await loseConversation(database().pool, conversation);
   await expect(look()).rejects.toThrow(expect.objectContaining({ code: 'not-found' }));
+});
+
+test('whether a reset is open is counted over all members, so it is not counted with every look', async () => {
+  const { pool } = database();
+  const conversation = await startConversation(pool);
+  const stateIf = async (isResetOpen?: boolean): Promise<string | undefined> =>
+    (await readConversationNow(pool, conversation, isResetOpen))?.state;
+  expect([await stateIf(), await stateIf(true), await stateIf(false)]).toEqual(['active', 'reset-open', 'active']);
+  const counts: unknown[] = [];
+  const counting = {
+    query: (query: pg.QueryConfig) => {
+      if (query.name === 'read-conversation-now') counts.push(query.values?.at(-1));
+      return pool.query(query);
+    },
+  } as unknown as pg.Pool;
+  const look = watch(conversation, counting);
+  for (let i = 0; i < 3; i++) await look();
+  expect(counts).toEqual([null, false, false]);
+  await pool.query('update conversation set deleted_at = now() where id = $1', [conversation]);
+  expect([await stateIf(true), await stateIf(false)]).toEqual(['deleted', 'deleted']);
 });
