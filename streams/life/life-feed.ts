@@ -13,6 +13,9 @@ const KEPT: Readonly<Partial<Record<LifeEvent['type'], number>>> = {
   history: 50,
   operation: 50,
 };
+/** After an operation, others wait for so long; of them, the newest are told. */
+const COLLECT_MS = 100;
+const MOST_OPERATIONS = 50;
 
 /** Gets the text of each event. */
 export type LifeListener = (text: string) => void;
@@ -36,6 +39,9 @@ export class LifeFeed {
   readonly #kept = new Map<LifeEvent['type'], Map<string | number, string>>();
   readonly #troubles = new Map<string, string>();
   #count = 0;
+  /** Operations that wait. */
+  #operations: LifeOperation[] = [];
+  #collecting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(conversation: string, { sourcesOf, watchOperations, onError, onGone }: LifeFeedDeps) {
     const listener: LookListener = {
@@ -45,7 +51,9 @@ export class LifeFeed {
     };
     this.#lookers = sourcesOf(conversation).map((source) => new Looker(source, listener));
     this.#stopOperations = watchOperations(conversation, (operation) => {
-      this.#tell(operation);
+      this.#operations.push(operation);
+      if (this.#collecting === undefined) this.#tellOperations();
+      else if (this.#operations.length > MOST_OPERATIONS) this.#operations.shift();
       this.wake();
     });
   }
@@ -74,7 +82,16 @@ export class LifeFeed {
 
   stop(): void {
     this.#stopOperations();
+    clearTimeout(this.#collecting);
     for (const looker of this.#lookers) looker.stop();
+  }
+
+  /** A log may take thousands in a second. */
+  #tellOperations(): void {
+    const operations = this.#operations;
+    this.#operations = [];
+    this.#collecting = operations.length === 0 ? undefined : setTimeout(() => this.#tellOperations(), COLLECT_MS);
+    for (const operation of operations) this.#tell(operation);
   }
 
   #tell(one: LifeEvent): void {
