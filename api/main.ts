@@ -246,8 +246,11 @@ async function main(): Promise<void> {
     perUser: config.streamsPerUser,
     isOverloaded: () => shedder.isOverloaded,
   });
+  const { admit, forgetAll } = makeAdmitToLife(pool);
+  // The audit trail of a restored database does not have what was noted since.
+  incarnation.onChange(forgetAll);
   const life = makeLifeStreams({
-    admit: makeAdmitToLife(pool),
+    admit,
     sourcesOf: makeLifeSources({
       pool,
       client,
@@ -406,11 +409,7 @@ async function main(): Promise<void> {
           ? undefined
           : {
               folder: path.join(root, 'dist', 'web'),
-              config: {
-                control: config.webApp.control,
-                temporalUi: config.temporalUiUrl,
-                namespace: config.temporalNamespace,
-              },
+              config: { control: config.webApp.control },
             },
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),

@@ -29,8 +29,10 @@ export function findConnection(process: NodeJS.ProcessEnv, root: string): Connec
   const { env, ...file } = readEnvironment(process, root);
   const options = attempt(() => stackOptions(env, root, [], file));
   const url = parseUrl(findService(env, options).url);
-  const token = given(env.PARLEY_TOKEN) ?? fromFile(given(env.PARLEY_TOKEN_FILE));
-  if (token !== undefined) return { url: url.origin, token: () => Promise.resolve(token) };
+  const token = (): string | undefined => given(env.PARLEY_TOKEN) ?? fromFile(given(env.PARLEY_TOKEN_FILE));
+  const first = token();
+  // What renews the token writes the file anew.
+  if (first !== undefined) return { url: url.origin, token: () => Promise.resolve(token() ?? first) };
   if (!isLocal(url.hostname)) {
     throw new CommandError(EXIT.usage, `PARLEY_TOKEN is missing: an operator's token for ${url.origin}`);
   }

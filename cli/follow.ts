@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, refusal } from './api.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import type { Connection } from './connection.ts';
@@ -8,33 +9,59 @@ export interface Followed {
   readonly data: unknown;
 }
 
+/** These answers stay what they are: who comes back gets the same. */
+const FINAL: readonly number[] = [401, 403, 404];
+/** Before the service has said how long to wait. */
+const RETRY_MS = 1000;
+
 /**
- * Reads a stream of events until it ends, or until the signal.
- * @throws CommandError when the service refused, or when nothing answers
+ * Reads a stream of events until the signal. Whenever it ends, or its connection breaks, it is opened again, with a new token, after
+ * the time that the service has named.
+ * @param onBreak the service does not answer, or the connection broke: it is tried again
+ * @throws CommandError when the service refused, or when nothing answers at first
  */
-export async function* follow(connection: Connection, path: string, signal: AbortSignal): AsyncGenerator<Followed> {
-  try {
-    const response = await fetch(new URL(path, connection.url), {
-      headers: { accept: 'text/event-stream', authorization: `Bearer ${await connection.token()}` },
-      // A redirect could carry the token elsewhere.
-      redirect: 'error',
-      signal,
-    });
-    if (!response.ok || response.body === null) throw refusal(await answerOf(response));
-    let text = '';
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      const blocks = (text + chunk).split('\n\n');
-      text = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const found = parse(block);
-        if (found !== undefined) yield found;
+export async function* follow(
+  connection: Connection,
+  path: string,
+  signal: AbortSignal,
+  onBreak: (error: CommandError) => void,
+): AsyncGenerator<Followed> {
+  let retryMs = RETRY_MS;
+  let wasOpen = false;
+  for (;;) {
+    try {
+      const response = await open(connection, path, signal);
+      if (response.body === null || !response.ok) {
+        const error = refusal(await answerOf(response));
+        if (!wasOpen || FINAL.includes(response.status)) throw error;
+        onBreak(error);
+      } else {
+        wasOpen = true;
+        for await (const { retry, ...event } of eventsOf(response.body)) {
+          retryMs = retry ?? retryMs;
+          if (isWhole(event)) yield event;
+        }
       }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof CommandError) throw error;
+      const broken = new CommandError(EXIT.unreachable, 'The service does not answer, or the stream broke', {
+        cause: error,
+      });
+      if (!wasOpen) throw broken;
+      onBreak(broken);
     }
-  } catch (error) {
-    if (signal.aborted) return;
-    if (error instanceof CommandError) throw error;
-    throw new CommandError(EXIT.unreachable, 'The service does not answer, or the stream broke', { cause: error });
+    await sleep(retryMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+async function open(connection: Connection, path: string, signal: AbortSignal): Promise<Response> {
+  return fetch(new URL(path, connection.url), {
+    headers: { accept: 'text/event-stream', authorization: `Bearer ${await connection.token()}` },
+    // A redirect could carry the token elsewhere.
+    redirect: 'error',
+    signal,
+  });
 }
 
 async function answerOf(response: Response): Promise<Answer<unknown>> {
@@ -43,11 +70,35 @@ async function answerOf(response: Response): Promise<Answer<unknown>> {
   return { ok, status, requestId: headers.get('x-request-id'), body };
 }
 
-/** The service writes the data of an event in one line. @returns `undefined` for a comment */
-function parse(block: string): Followed | undefined {
+interface Block {
+  readonly event?: string;
+  readonly data?: unknown;
+  /** How long to wait before the stream is opened again, in milliseconds. */
+  readonly retry?: number;
+}
+
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Block> {
+  let text = '';
+  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+    const blocks = (text + chunk).split('\n\n');
+    text = blocks.pop() ?? '';
+    yield* blocks.map(parse);
+  }
+}
+
+function isWhole(block: Block): block is Followed {
+  return block.event !== undefined && 'data' in block;
+}
+
+/** The service writes the data of an event in one line. Of a comment there is nothing. */
+function parse(block: string): Block {
   const lines = block.split('\n');
   const field = (name: string): string | undefined =>
     lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-  const [event, data] = [field('event'), field('data')];
-  return event === undefined || data === undefined ? undefined : { event, data: JSON.parse(data) as unknown };
+  const [event, data, retry] = [field('event'), field('data'), field('retry')];
+  return {
+    ...(event === undefined ? {} : { event }),
+    ...(data === undefined ? {} : { data: JSON.parse(data) as unknown }),
+    ...(retry === undefined ? {} : { retry: Number(retry) }),
+  };
 }

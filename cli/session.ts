@@ -62,9 +62,10 @@ export class Session {
     return this.#api;
   }
 
-  /** The events of a stream, until it ends or until Ctrl-C. @throws CommandError like `call` */
+  /** The events of a stream, which is opened again when it ends, until Ctrl-C. @throws CommandError like `call` */
   follow(path: string): AsyncGenerator<Followed> {
-    return follow(findConnection(this.#terminal.env, this.#terminal.root), path, this.signal);
+    const connection = findConnection(this.#terminal.env, this.#terminal.root);
+    return follow(connection, path, this.signal, ({ message }) => this.remark(`${message}. It is tried again.`));
   }
 
   /** Of the service; '' before the first request. */

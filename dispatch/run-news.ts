@@ -47,20 +47,20 @@ export function makeRunNews({ client, uiUrl }: RunNewsDeps): (conversation: stri
         throw error;
       }
     };
-    /** The newest events after one, the oldest first. */
-    const eventsAfter = async (runId: string, eventId: number, most: number): Promise<LifeHistory[]> => {
+    /** The newest events after one, the oldest first. A page is so many stored batches, each of one event or more. */
+    const eventsAfter = async (runId: string, eventId: number): Promise<LifeHistory[]> => {
       const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
         namespace,
         execution: { workflowId, runId },
-        maximumPageSize: most,
+        maximumPageSize: MOST_HISTORY_EVENTS,
       });
-      const events = (history?.events ?? []).map((event) => historyFact(runId, event));
+      const events = (history?.events ?? []).slice(0, MOST_HISTORY_EVENTS).map((event) => historyFact(runId, event));
       return events.filter((event) => event.eventId > eventId).reverse();
     };
     /** How a run ended that is not the newest any more. */
     const endOf = async ({ runId, eventId }: KnownRun): Promise<LifeHistory[]> => {
       try {
-        return await eventsAfter(runId, eventId, MOST_HISTORY_EVENTS);
+        return await eventsAfter(runId, eventId);
       } catch (error) {
         // The server has forgotten it.
         if (codeOf(error) === grpc.NOT_FOUND) return [];
@@ -95,8 +95,7 @@ export function makeRunNews({ client, uiUrl }: RunNewsDeps): (conversation: stri
       const { runId, historyLength } = found;
       const ended = known !== undefined && known.runId !== runId ? await endOf(known) : [];
       const run = known?.runId === runId ? known : await firstLook(runId);
-      const most = Math.min(historyLength - run.eventId, MOST_HISTORY_EVENTS);
-      const events = most > 0 ? await eventsAfter(runId, run.eventId, most) : [];
+      const events = historyLength > run.eventId ? await eventsAfter(runId, run.eventId) : [];
       // Not before all calls have answered: if one fails, the next look reads the same again.
       run.eventId = events.at(-1)?.eventId ?? run.eventId;
       known = run;

@@ -149,6 +149,6 @@ export type LifeEvent =
 /**
  * Looks for news of one conversation. The first look brings what there is, the newest part of it; each further one what has changed.
  * Only one look runs at a time.
- * @throws AppError if the part does not answer
+ * @throws AppError if the part does not answer; `not-found` if there is no such conversation any more
  */
 export type LookForNews = () => Promise<readonly LifeEvent[]>;

@@ -1,6 +1,7 @@
-import express, { type RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
 import { contextOf } from './context.ts';
+import { staticFiles } from './static-files.ts';
 
 /** Path of the web app. */
 export const WEB_APP_PATH = '/app';
@@ -12,8 +13,6 @@ export interface WebAppOptions {
   readonly config: {
     /** URL of the control server of the local stack. */
     readonly control?: string | undefined;
-    readonly temporalUi?: string | undefined;
-    readonly namespace?: string | undefined;
   };
 }
 
@@ -45,7 +44,7 @@ function contentPolicy(control: string | undefined): string {
 /** Serves the web app: its files, and `config.json`. Everything else below its path is not found. */
 export function webApp({ folder, config }: WebAppOptions): RequestHandler {
   const policy = contentPolicy(config.control);
-  const serve = express.static(folder, {
+  const serve = staticFiles(folder, {
     redirect: false,
     setHeaders: (response, file) => {
       const isHashed = file.slice(folder.length).replaceAll('\\', '/').startsWith(HASHED);

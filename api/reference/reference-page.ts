@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import express, { type RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import { contextOf } from '../http/context.ts';
+import { staticFiles } from '../http/static-files.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -75,7 +76,7 @@ export const REFERENCE_PAGE = `<!doctype html>
 
 /** Serves the files that the page loads. They change only with a release: browsers keep them for an hour, then compare the ETag. */
 export function referenceAssets(): RequestHandler {
-  const serve = express.static(ASSETS_FOLDER, {
+  const serve = staticFiles(ASSETS_FOLDER, {
     index: false,
     redirect: false,
     setHeaders: (response) => response.setHeader('Cache-Control', 'public, max-age=3600'),

@@ -24,7 +24,7 @@ export function adminLifeRoutes({
     description: [
       'Server-sent events with facts: the conversation and what waits (`head`), its log without bytes (`entry`), operations and the way that each took (`operation`), the run of its workflow (`workflow`) and its history (`history`), and what the supervisor does (`supervisor`). Never ciphertext, payloads, tokens or secrets. The audit trail says who looks. `docs/explanation/life.md` explains it.',
       'The newest facts come at once, then each new one. Events have no ids: a new stream tells the newest facts again. `trouble` {part}: Temporal or Postgres does not answer, and the stream goes on without its facts until `recovered` {part}. `log-restarted`: the database was restored, and the newest entries come again.',
-      `These events end the stream. \`slow-consumer\`: your client read nothing for some seconds, or too slowly. \`reconnect\`: the token expires, or the server stops. Comments are heartbeats. A process has at most ${MAX_LIFE_STREAMS} such streams, and ${MAX_LIFE_STREAMS_PER_OPERATOR} of one operator: more are answered 429.`,
+      `These events end the stream. \`slow-consumer\`: your client read nothing for some seconds, or too slowly. \`reconnect\`: the token expires, the server stops, or a restore of the database took the conversation away. Comments are heartbeats. A process has at most ${MAX_LIFE_STREAMS} such streams, and ${MAX_LIFE_STREAMS_PER_OPERATOR} of one operator: more are answered 429.`,
     ].join('\n\n'),
     params: ConversationParams,
     isStream: true,

@@ -133,7 +133,7 @@ const LifeOperation = z
   .meta({
     id: 'LifeOperation',
     description:
-      'An operation that a request brought to the process that answers. Those of other processes show in `entry` and `history` only',
+      'An operation that a request brought to the process that answers. Those of other processes show in `entry` and `history` only. When very many come at once, the newest are told',
     example: {
       type: 'operation',
       at: AT,

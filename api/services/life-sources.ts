@@ -4,14 +4,14 @@ import type { AutoPath } from '../../dispatch/auto/auto-path.ts';
 import type { Dispatcher } from '../../dispatch/dispatcher.ts';
 import type { PathSwitch } from '../../dispatch/path-switch.ts';
 import { makeRunNews } from '../../dispatch/run-news.ts';
-import type { LookForNews } from '../../domain/life-event.ts';
+import type { LifeEvent, LookForNews } from '../../domain/life-event.ts';
 import type { IncarnationWatch } from '../../store/process/incarnation-watch.ts';
 import { type OwnFacts, makeLogNews } from '../../streams/life/log-news.ts';
 import type { LifeSource } from '../../streams/life/looker.ts';
 import { makeSupervisorNews } from '../../streams/life/supervisor-news.ts';
 
 /** Two short statements by keys, and now and then two more. */
-const POSTGRES = { everyMs: 1000, pauseMs: 100 };
+const POSTGRES = { everyMs: 1000, pauseMs: 250 };
 /** Temporal has other work than to be looked at. */
 const TEMPORAL = { everyMs: 2000, pauseMs: 500 };
 /** The supervisor acts once in some seconds. */
@@ -54,11 +54,15 @@ export function makeLifeSources({
 /** One look for both, so that a trouble of Postgres is told once. */
 function both(log: LookForNews, supervisor: LookForNews): LookForNews {
   let lookedAt = -Infinity;
+  /** It is told once, so it waits until the log has answered too. */
+  let waiting: readonly LifeEvent[] = [];
   return async () => {
-    const news = await log();
-    if (performance.now() - lookedAt < SUPERVISOR_MS) return news;
-    const more = await supervisor();
-    lookedAt = performance.now();
-    return [...news, ...more];
+    if (performance.now() - lookedAt >= SUPERVISOR_MS) {
+      waiting = [...waiting, ...(await supervisor())];
+      lookedAt = performance.now();
+    }
+    const news = [...(await log()), ...waiting];
+    waiting = [];
+    return news;
   };
 }

@@ -1,10 +1,13 @@
+import { LRUCache } from 'lru-cache';
 import type { Schemas } from '../api.ts';
 import { type CommandHost, conversationId, withCommon } from '../command.ts';
-import { CommandError, EXIT } from '../exit-codes.ts';
 import { bytes, counted, duration } from '../output/format.ts';
 import type { CommonOptions, Session } from '../session.ts';
 
 type Fact = Schemas['LifeEvent'];
+
+/** Far more than a new stream tells of the past. */
+const MOST_TOLD_AGAIN = 1000;
 
 /** `parley life ID` */
 export function lifeCommand({ program, run }: CommandHost): void {
@@ -14,7 +17,7 @@ export function lifeCommand({ program, run }: CommandHost): void {
       .argument('<id>', 'the conversation', conversationId)
       .summary('follow one conversation as it happens')
       .description(
-        'Prints a line for each fact, until Ctrl-C: operations and the way that each took, entries, the history of the run, and what the supervisor does. The newest facts come first. With --json each line is the fact as JSON.',
+        'Prints a line for each fact, until Ctrl-C: operations and the way that each took, entries, the history of the run, and what the supervisor does. The newest facts come first. When the stream ends, it is opened again. With --json each line is the fact as JSON.',
       ),
   ).action((id: string, options: CommonOptions) =>
     run(options, (session) => print(session, id, options.json === true)),
@@ -22,11 +25,29 @@ export function lifeCommand({ program, run }: CommandHost): void {
 }
 
 async function print(session: Session, id: string, json: boolean): Promise<void> {
-  for await (const { event, data } of session.follow(`/v1/admin/conversations/${encodeURIComponent(id)}/life`)) {
-    if (!isFact(data)) throw new CommandError(EXIT.unreachable, `The stream ended: ${event}`);
+  const isNew = makeIsNew();
+  for await (const { data } of session.follow(`/v1/admin/conversations/${encodeURIComponent(id)}/life`)) {
+    // Other events only end the stream, which is opened again.
+    if (!isFact(data) || !isNew(data)) continue;
     if (json) session.write(session.line(data));
     else session.say(lineOf(data));
   }
+}
+
+/** A stream that is opened again tells the newest facts again. @returns whether a fact was not told before */
+function makeIsNew(): (fact: Fact) => boolean {
+  const told = new LRUCache<string, true>({ max: MOST_TOLD_AGAIN });
+  /** These tell how something is, whenever the service looked. */
+  const last = new Map<Fact['type'], string>();
+  return (fact) => {
+    if (fact.type === 'log-restarted') told.clear();
+    const isState = fact.type === 'head' || fact.type === 'workflow';
+    const text = JSON.stringify(isState ? { ...fact, at: 0 } : fact);
+    const isKnown = isState ? last.get(fact.type) === text : told.has(text);
+    if (isState) last.set(fact.type, text);
+    else told.set(text, true);
+    return !isKnown;
+  };
 }
 
 function isFact(data: unknown): data is Fact {

@@ -1261,7 +1261,7 @@ export interface paths {
          *
          *     The newest facts come at once, then each new one. Events have no ids: a new stream tells the newest facts again. `trouble` {part}: Temporal or Postgres does not answer, and the stream goes on without its facts until `recovered` {part}. `log-restarted`: the database was restored, and the newest entries come again.
          *
-         *     These events end the stream. `slow-consumer`: your client read nothing for some seconds, or too slowly. `reconnect`: the token expires, or the server stops. Comments are heartbeats. A process has at most 50 such streams, and 10 of one operator: more are answered 429.
+         *     These events end the stream. `slow-consumer`: your client read nothing for some seconds, or too slowly. `reconnect`: the token expires, the server stops, or a restore of the database took the conversation away. Comments are heartbeats. A process has at most 50 such streams, and 10 of one operator: more are answered 429.
          */
         readonly get: operations["adminFollowLife"];
         readonly put?: never;
@@ -2556,7 +2556,7 @@ export interface components {
             readonly sender?: string;
         };
         /**
-         * @description An operation that a request brought to the process that answers. Those of other processes show in `entry` and `history` only
+         * @description An operation that a request brought to the process that answers. Those of other processes show in `entry` and `history` only. When very many come at once, the newest are told
          * @example {
          *       "type": "operation",
          *       "at": 1769860800000,

@@ -21,17 +21,27 @@ export interface ConversationNow {
   readonly increments: number;
 }
 
-/** Reads it, without waiting for anybody who decides. @returns `undefined` when there is no such conversation */
-export async function readConversationNow(pool: pg.Pool, id: string): Promise<ConversationNow | undefined> {
+/**
+ * Reads it, without waiting for anybody who decides.
+ * @param isResetOpen as it was a moment ago: after reports, a count over all members finds it out. Absent = it is counted
+ * @returns `undefined` when there is no such conversation
+ */
+export async function readConversationNow(
+  pool: pg.Pool,
+  id: string,
+  isResetOpen?: boolean,
+): Promise<ConversationNow | undefined> {
   const { rows } = await pool.query<Row>({
     name: 'read-conversation-now',
-    text: `select protocol, epoch, last_seq as "lastSeq", oldest_seq as "oldestSeq", member_count as members, ${STATE} as state,
+    text: `select protocol, epoch, last_seq as "lastSeq", oldest_seq as "oldestSeq", member_count as members,
+        case when $3::boolean is null or deleted_at is not null or successor is not null then ${STATE}
+          when $3 then 'reset-open' else 'active' end as state,
         case when chain_base = 0 or last_seq > chain_base then chain end as chain, due_at as "dueAt",
         (policy ->> 'retentionDays')::int as "retentionDays", (policy ->> 'commitRetentionDays')::int as "commitRetentionDays",
         (select count(*)::int from (select from staged where conversation = c.key limit $2) s) as staged,
         (select count(*)::int from (select from pending_increment where conversation = c.key limit $2) p) as increments
       from (select conversation, conversation.* from conversation where id = $1 limit 1) c`,
-    values: [id, MAX_COUNTED],
+    values: [id, MAX_COUNTED, isResetOpen ?? null],
   });
   const [row] = rows;
   if (row === undefined) return undefined;

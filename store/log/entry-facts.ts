@@ -17,20 +17,20 @@ export interface EntryFacts {
   readonly at: Date;
 }
 
-/** The newest entries from a seq on, the oldest first. It reads no body. */
+/** The newest entries of a part of the log, the oldest first. It reads no body. @param to @default the end of the log */
 export async function readEntryFacts(
   pool: pg.Pool,
   conversation: string,
-  { from, limit }: { readonly from: number; readonly limit: number },
+  { from, to, limit }: { readonly from: number; readonly to?: number; readonly limit: number },
 ): Promise<EntryFacts[]> {
   const { rows } = await pool.query<Row>({
     name: 'read-entry-facts',
     text: `select e.* from (select key from conversation where id = $1 limit 1) c
       cross join lateral (
         select seq, kind, epoch, octet_length(ciphertext) as bytes, deleted as "isDeleted", sha256, chain, sender, at from entry
-        where conversation = c.key and seq >= $2 order by seq desc limit $3) e
+        where conversation = c.key and seq between $2 and coalesce($4, 9223372036854775807) order by seq desc limit $3) e
       order by e.seq`,
-    values: [conversation, from, limit],
+    values: [conversation, from, limit, to ?? null],
   });
   return rows.map((row) => ({
     seq: integer(row, 'seq'),

@@ -1,7 +1,7 @@
 import type { LifeEvent, LifeOperation } from '../../domain/life-event.ts';
 import { event } from '../event.ts';
 import { KEPT_ENTRIES } from './log-news.ts';
-import { type LifeSource, Looker } from './looker.ts';
+import { type LifeSource, type LookListener, Looker } from './looker.ts';
 import { KEPT_ACTIONS } from './supervisor-news.ts';
 
 /** Of each type, so many of the newest events are kept for streams that open later; of a type that is not here, none. */
@@ -13,6 +13,9 @@ const KEPT: Readonly<Partial<Record<LifeEvent['type'], number>>> = {
   history: 50,
   operation: 50,
 };
+/** After an operation, others wait for so long; of them, the newest are told. */
+const COLLECT_MS = 100;
+const MOST_OPERATIONS = 50;
 
 /** Gets the text of each event. */
 export type LifeListener = (text: string) => void;
@@ -23,6 +26,8 @@ export interface LifeFeedDeps {
   /** @returns ends the watch */
   readonly watchOperations: (conversation: string, listener: (operation: LifeOperation) => void) => () => void;
   readonly onError: (conversation: string, error: Error) => void;
+  /** There is no such conversation any more. */
+  readonly onGone: (conversation: string) => void;
 }
 
 /** All that is told of one conversation. However many streams there are, it reads once for all of them. */
@@ -34,14 +39,21 @@ export class LifeFeed {
   readonly #kept = new Map<LifeEvent['type'], Map<string | number, string>>();
   readonly #troubles = new Map<string, string>();
   #count = 0;
+  /** Operations that wait. */
+  #operations: LifeOperation[] = [];
+  #collecting: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(conversation: string, { sourcesOf, watchOperations, onError }: LifeFeedDeps) {
-    const tell = (one: LifeEvent): void => this.#tell(one);
-    this.#lookers = sourcesOf(conversation).map(
-      (source) => new Looker(source, tell, (error) => onError(conversation, error)),
-    );
+  constructor(conversation: string, { sourcesOf, watchOperations, onError, onGone }: LifeFeedDeps) {
+    const listener: LookListener = {
+      tell: (one) => this.#tell(one),
+      onError: (error) => onError(conversation, error),
+      onGone: () => onGone(conversation),
+    };
+    this.#lookers = sourcesOf(conversation).map((source) => new Looker(source, listener));
     this.#stopOperations = watchOperations(conversation, (operation) => {
-      this.#tell(operation);
+      this.#operations.push(operation);
+      if (this.#collecting === undefined) this.#tellOperations();
+      else if (this.#operations.length > MOST_OPERATIONS) this.#operations.shift();
       this.wake();
     });
   }
@@ -70,7 +82,16 @@ export class LifeFeed {
 
   stop(): void {
     this.#stopOperations();
+    clearTimeout(this.#collecting);
     for (const looker of this.#lookers) looker.stop();
+  }
+
+  /** A log may take thousands in a second. */
+  #tellOperations(): void {
+    const operations = this.#operations;
+    this.#operations = [];
+    this.#collecting = operations.length === 0 ? undefined : setTimeout(() => this.#tellOperations(), COLLECT_MS);
+    for (const operation of operations) this.#tell(operation);
   }
 
   #tell(one: LifeEvent): void {

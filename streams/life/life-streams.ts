@@ -28,7 +28,7 @@ export interface LifeTarget {
   readonly isCutOff: () => boolean;
 }
 
-export interface LifeStreamsDeps extends LifeFeedDeps {
+export interface LifeStreamsDeps extends Omit<LifeFeedDeps, 'onGone'> {
   /** Whether there is or was such a conversation; notes who looks. */
   readonly admit: (conversation: string, operator: string) => Promise<boolean>;
   /** Judges when tokens expire. @default the clock of the process */
@@ -87,8 +87,12 @@ export function makeLifeStreams(deps: LifeStreamsDeps): LifeStreams {
     quota.release(operator);
     taken--;
   };
+  /** A restore took the conversation away. Whoever comes back is refused. */
+  const onGone = (conversation: string): void => {
+    for (const { connection, target } of streams) if (target.conversation === conversation) connection.end('reconnect');
+  };
   const feedOf = (conversation: string): LifeFeed => {
-    const feed = feeds.get(conversation) ?? new LifeFeed(conversation, deps);
+    const feed = feeds.get(conversation) ?? new LifeFeed(conversation, { ...deps, onGone });
     feeds.set(conversation, feed);
     return feed;
   };

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
 import type { LifeEntry, LifeEvent, LifeHead, LookForNews } from '../../domain/life-event.ts';
 import { type ConversationNow, readConversationNow } from '../../store/conversation/now.ts';
 import { type EntryFacts, readEntryFacts } from '../../store/log/entry-facts.ts';
@@ -7,6 +8,9 @@ import { type EntryFacts, readEntryFacts } from '../../store/log/entry-facts.ts'
 export const KEPT_ENTRIES = 50;
 /** Entries of one look: of more, the newest. */
 const MOST_ENTRIES = 200;
+
+/** Whether a reset is open is counted as often as this; between it, it is as it was. */
+const COUNT_MS = 2000;
 
 /** What the process that answers knows of a conversation by itself. */
 export interface OwnFacts {
@@ -27,6 +31,17 @@ export function makeLogNews({ pool, own, incarnation }: LogNewsDeps): (conversat
     /** The newest entries that were told, by seq. */
     let kept = new Map<number, LifeEntry>();
     let told: string | undefined;
+    let isResetOpen: boolean | undefined;
+    let countedAt = -Infinity;
+
+    const readNow = async (): Promise<ConversationNow> => {
+      const isDue = performance.now() - countedAt >= COUNT_MS;
+      const now = await readConversationNow(pool, conversation, isDue ? undefined : isResetOpen);
+      if (now === undefined) throw new AppError('not-found');
+      if (isDue) countedAt = performance.now();
+      isResetOpen = now.state === 'reset-open';
+      return now;
+    };
 
     const headNews = (now: ConversationNow): LifeEvent[] => {
       const head = headOf(now, own(conversation), incarnation());
@@ -35,33 +50,35 @@ export function makeLogNews({ pool, own, incarnation }: LogNewsDeps): (conversat
       told = text;
       return [{ type: 'head', at: Date.now(), ...head }];
     };
-    const entryNews = (found: readonly EntryFacts[], lastSeq: number): LifeEvent[] => {
-      const entries = found.map(entryOf);
-      const isRestarted =
-        [...kept.values()].some(({ seq }) => seq > lastSeq) || entries.some((entry) => isOther(entry, kept));
-      const before = isRestarted ? new Map<number, LifeEntry>() : kept;
-      kept = new Map(entries.slice(-KEPT_ENTRIES).map((entry) => [entry.seq, entry]));
-      const fresh = isRestarted ? [...kept.values()] : entries;
-      const restarted: LifeEvent[] = isRestarted
-        ? [{ type: 'log-restarted', at: Date.now(), lastSeq, oldestSeq: entries[0]?.seq ?? lastSeq + 1 }]
-        : [];
-      return [
-        ...restarted,
-        ...fresh.filter((entry) => before.get(entry.seq)?.deleted !== entry.deleted || !before.has(entry.seq)),
-      ];
+    /** Reads what was told too: its bodies may have been deleted, and the log may be another one. */
+    const readOn = async (): Promise<readonly LifeEntry[]> => {
+      const [from, newest] = [Math.min(...kept.keys()), Math.max(...kept.keys())];
+      const found = await read({ from, limit: MOST_ENTRIES });
+      if (found.some(({ seq }) => kept.has(seq))) return found;
+      // So many are new that none of the others is among them.
+      return [...(await read({ from: newest, to: newest, limit: 1 })), ...found];
     };
+    const read = async (part: Parameters<typeof readEntryFacts>[2]): Promise<readonly LifeEntry[]> =>
+      (await readEntryFacts(pool, conversation, part)).map(entryOf);
+    const readNewest = (): Promise<readonly LifeEntry[]> => read({ from: 1, limit: KEPT_ENTRIES });
+    const isOtherLog = (found: readonly LifeEntry[], lastSeq: number): boolean =>
+      [...kept.keys()].some((seq) => seq > lastSeq) || found.some((entry) => isOther(entry, kept));
+    const isNews = ({ seq, deleted }: LifeEntry): boolean => !kept.has(seq) || kept.get(seq)?.deleted !== deleted;
 
     return async () => {
-      const now = await readConversationNow(pool, conversation);
-      if (now === undefined) return entryNews([], 0);
+      const now = await readNow();
+      const { lastSeq, oldestSeq } = now;
       // Read after the head: so every entry that the head tells of is there.
-      const from = Math.min(...kept.keys());
-      const entries = await readEntryFacts(
-        pool,
-        conversation,
-        from === Infinity ? { from: 1, limit: KEPT_ENTRIES } : { from, limit: MOST_ENTRIES },
-      );
-      return [...headNews(now), ...entryNews(entries, entries.at(-1)?.seq ?? now.lastSeq)];
+      const found = await (kept.size === 0 ? readNewest() : readOn());
+      const isRestarted = isOtherLog(found, found.at(-1)?.seq ?? lastSeq);
+      const entries = isRestarted ? await readNewest() : found;
+      // From here on nothing fails: what is noted as told is told.
+      const restarted: LifeEvent[] = isRestarted
+        ? [{ type: 'log-restarted', at: Date.now(), lastSeq: entries.at(-1)?.seq ?? lastSeq, oldestSeq }]
+        : [];
+      const fresh = isRestarted ? entries : entries.filter(isNews);
+      kept = new Map(entries.slice(-KEPT_ENTRIES).map((entry) => [entry.seq, entry]));
+      return [...headNews(now), ...restarted, ...fresh];
     };
   };
 }

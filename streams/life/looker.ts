@@ -14,11 +14,19 @@ export interface LifeSource {
 /** A part that does not answer for this long is in trouble, also if it has given no error yet. */
 const SILENT_MS = 2000;
 
+/** What a looker says. */
+export interface LookListener {
+  readonly tell: (event: LifeEvent) => void;
+  /** The source is in trouble from now on. */
+  readonly onError: (error: Error) => void;
+  /** There is no such conversation any more. */
+  readonly onGone: () => void;
+}
+
 /** Looks again and again for news from one source, one look at a time, and says when the source cannot be read. */
 export class Looker {
   readonly #source: LifeSource;
-  readonly #tell: (event: LifeEvent) => void;
-  readonly #onError: (error: Error) => void;
+  readonly #listener: LookListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the next look is planned, and when the last one ended; by `performance.now()`. */
   #dueAt = Infinity;
@@ -29,11 +37,9 @@ export class Looker {
   #inTrouble = false;
   #isStopped = false;
 
-  /** @param onError the source is in trouble from now on */
-  constructor(source: LifeSource, tell: (event: LifeEvent) => void, onError: (error: Error) => void) {
+  constructor(source: LifeSource, listener: LookListener) {
     this.#source = source;
-    this.#tell = tell;
-    this.#onError = onError;
+    this.#listener = listener;
     this.#plan(0);
   }
 
@@ -68,7 +74,8 @@ export class Looker {
       this.#recovered();
       for (const one of news) this.#say(one);
     } catch (error) {
-      this.#trouble(ensureError(error));
+      if (error instanceof AppError && error.code === 'not-found') this.#gone();
+      else this.#trouble(ensureError(error));
     } finally {
       clearTimeout(silence);
       this.#isLooking = false;
@@ -80,13 +87,17 @@ export class Looker {
 
   /** Nobody listens any more to one that is stopped. */
   #say(event: LifeEvent): void {
-    if (!this.#isStopped) this.#tell(event);
+    if (!this.#isStopped) this.#listener.tell(event);
+  }
+
+  #gone(): void {
+    if (!this.#isStopped) this.#listener.onGone();
   }
 
   #trouble(error: Error): void {
     if (this.#inTrouble || this.#isStopped) return;
     this.#inTrouble = true;
-    this.#onError(error);
+    this.#listener.onError(error);
     const code = error instanceof AppError ? error.code : 'unavailable';
     this.#say({ type: 'trouble', at: Date.now(), part: this.#source.part, code });
   }

@@ -20,8 +20,7 @@ const TABLES = [
  */
 export async function keepConversation(pool: pg.Pool, id: string): Promise<() => Promise<void>> {
   const name = `kept_${randomUUID().replaceAll('-', '')}`;
-  const own = (table: string): string =>
-    `${table === 'conversation' ? 'key' : 'conversation'} = (select key from conversation where id = '${id}')`;
+  const own = (table: string): string => rowsOf(table, id);
   // Statements of one query are one transaction. The lock makes them see one state.
   const lock = `select from conversation where id = '${id}' for update;`;
   const kept = TABLES.map((table) => `create table ${name}_${table} as select * from ${table} where ${own(table)};`);
@@ -33,6 +32,19 @@ export async function keepConversation(pool: pg.Pool, id: string): Promise<() =>
       update conversation c set ${await assignments(pool)} from ${name}_conversation k where c.key = k.key;
       ${back.map((table) => `insert into ${table} overriding system value select * from ${name}_${table};`).join('\n')}`);
   };
+}
+
+/** Deletes a conversation with all its rows: as after the restore of a state in which there was no such conversation. */
+export async function loseConversation(pool: pg.Pool, id: string): Promise<void> {
+  await pool.query(
+    TABLES.toReversed()
+      .map((table) => `delete from ${table} where ${rowsOf(table, id)};`)
+      .join('\n'),
+  );
+}
+
+function rowsOf(table: string, id: string): string {
+  return `${table === 'conversation' ? 'key' : 'conversation'} = (select key from conversation where id = '${id}')`;
 }
 
 /** All columns of `conversation c` that can be set, from `k`. */

@@ -15,6 +15,9 @@ export interface Side {
   readonly after: ContractDocument;
 }
 
+/** Of a property that is gone. */
+const USED = 'clients use it';
+
 type Pair = readonly [DocumentSchema, DocumentSchema];
 
 /**
@@ -92,10 +95,13 @@ class Fit {
     const own = new Map(Object.entries(made.properties ?? {}));
     const missing = (taken.required ?? []).filter((name) => made.required?.includes(name) !== true);
     const change = this.#of === 'request' ? 'request-property-required' : 'answer-property-optional';
-    const isStricter =
-      this.#of === 'request' && taken.additionalProperties === false && made.additionalProperties !== false;
+    const isStrict = this.#of === 'request' && taken.additionalProperties === false;
+    const isStricter = isStrict && made.additionalProperties !== false;
+    const known = Object.keys(taken.properties ?? {});
+    const refused = isStrict ? [...own.keys()].filter((name) => !known.includes(name)) : [];
     return [
       ...missing.map((name) => ({ change, where: `${where}.${name}`, detail: 'may be absent otherwise' })),
+      ...refused.map((name) => ({ change: 'request-property-removed', where: `${where}.${name}`, detail: USED })),
       ...(isStricter ? [{ change: 'request-strict', where, detail: 'refuses properties that it ignored' }] : []),
       ...Object.entries(taken.properties ?? {}).flatMap(([name, inner]) =>
         this.#innerBreaks(own.get(name), inner, `${where}.${name}`),
@@ -144,9 +150,8 @@ class Kept {
   ): Break[] {
     const propertyOf = ({ properties = {} }: DocumentSchema): DocumentSchema | undefined =>
       new Map(Object.entries(properties)).get(name);
-    const detail = 'clients use it';
     if (now.every((form) => propertyOf(form) === undefined))
-      return [{ change: `${this.#side.of}-property-removed`, where, detail }];
+      return [{ change: `${this.#side.of}-property-removed`, where, detail: USED }];
     return this.#innerBreaks(old.map(propertyOf), now.map(propertyOf), where);
   }
 

@@ -2,10 +2,6 @@
 export interface AppConfig {
   /** Address of the control server. Absent: this is no local stack, and nobody gives tokens or breaks parts. */
   readonly control?: string;
-  /** Address of the Temporal Web UI. */
-  readonly temporalUi?: string;
-  /** Temporal namespace of the conversations. */
-  readonly namespace?: string;
 }
 
 /**

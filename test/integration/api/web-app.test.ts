@@ -29,7 +29,7 @@ describe('without the web app', () => {
 });
 
 describe('with the web app', () => {
-  const config = { control: 'http://localhost:8092', temporalUi: undefined, namespace: 'default' };
+  const config = { control: 'http://localhost:8092' };
   const { service } = useApi(() => ({ webApp: { folder, config } }));
   const get = (where: string, init: RequestInit = {}): Promise<Response> =>
     fetch(`${service.url}${where}`, { redirect: 'manual', ...init });
@@ -73,7 +73,7 @@ describe('with the web app', () => {
 
   test('config.json says where the page runs, and nothing else', async () => {
     const answer = await get('/app/config.json');
-    expect(await answer.json()).toEqual({ control: 'http://localhost:8092', namespace: 'default' });
+    expect(await answer.json()).toEqual({ control: 'http://localhost:8092' });
   });
 
   test('without a slash it leads to the page, with the same parameters', async () => {
@@ -96,6 +96,18 @@ describe('with the web app', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 (?:400|403|404) /);
     expect(answer).toContain('application/problem+json');
   });
+
+  test.each(['/app/assets/index-AbCd1234.js', '/docs/assets/standalone.js'])(
+    '%s is sent whole, and what is wrong with a request is never kept',
+    async (where) => {
+      expect(await rawGet(service.url, where, 'Range: bytes=900000000-\r\n')).toMatch(/^HTTP\/1\.1 200 /);
+      const answer = await rawGet(service.url, where, 'If-Match: "x"\r\n');
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toMatch(/\r\ncache-control: no-store\r\n/i);
+      expect(answer).not.toMatch(/\r\n(?:etag|last-modified):/i);
+      expect(answer).toContain('"code":"malformed"');
+    },
+  );
 
   test('it is only read', async () => {
     const answer = await get('/app/', { method: 'POST' });

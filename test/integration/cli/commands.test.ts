@@ -1,11 +1,13 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { run } from '../../../cli/run.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { reportTroubles } from '../../../store/trouble/troubles.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
+import { startTcpProxy } from '../../../tools/harness/tcp-proxy.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useFolder } from '../../harness/folder.ts';
 import { useService } from '../../harness/service.ts';
@@ -103,6 +105,54 @@ test('the life of a conversation is followed until it is ended', async () => {
   expect(await following).toBe(0);
   const missing = await parley(['life', newConversationId().replace(/^-/, 'A')]);
   expect([missing.code, missing.err]).toEqual([1, expect.stringMatching(/^not-found: /)]);
+});
+
+test('the life is followed on when its stream ends or breaks, and nothing is told twice', async () => {
+  const alice = service().clientOf('alice');
+  const own = `A${newConversationId().slice(1)}`;
+  await alice.createConversation({ id: own, protocol: 'opaque', members: ['bob'] });
+  const proxy = await startTcpProxy(new URL(service().urls()[0] ?? '').host);
+  let opened = 0;
+  proxy.inspect((direction, chunk) => {
+    if (direction === 'request' && chunk.toString().startsWith('GET ')) opened++;
+    return 'pass';
+  });
+  const file = path.join(folder, 'short-token');
+  const renew = async (): Promise<void> => writeFileSync(file, await tokenOf('operator', { expiresIn: '3s' }));
+  await renew();
+  const renewing = setInterval(() => void renew(), 500);
+  const ending = new AbortController();
+  onTestFinished(async () => {
+    ending.abort();
+    clearInterval(renewing);
+    await proxy.close();
+  });
+  let [out, err] = ['', ''];
+  const env = { PARLEY_URL: `http://${proxy.address}`, PARLEY_TOKEN_FILE: file };
+  const streams = {
+    stdin: new PassThrough(),
+    stdout: { write: (text: string) => (out += text) },
+    stderr: { write: (text: string) => (err += text) },
+  };
+  const following = run(['life', own], { env, root: folder, ...streams, signal: ending.signal }, '0.0.0');
+  const isTold = async (name: string): Promise<void> => {
+    const { seq } = await alice.send(own, { id: name, ciphertext: 'AAAA' });
+    await waitUntil(() => new RegExp(` entry +${seq} application `).test(out), { what: `${name} is told` });
+  };
+  await isTold('first');
+  await waitUntil(() => opened > 1, { what: 'the token has expired, and another one is used' });
+  await isTold('second');
+  expect(err).toBe('');
+  proxy.cut();
+  await isTold('third');
+  expect(err).toMatch(/stream broke\. It is tried again\.\n/);
+  expect(out.match(/ entry +1 application /g)).toHaveLength(1);
+  // Nobody can renew a token that has no scope.
+  clearInterval(renewing);
+  writeFileSync(file, await tokenOf('alice'));
+  proxy.cut();
+  expect(await following).toBe(1);
+  expect(err).toMatch(/not-allowed: .*\n$/);
 });
 
 test('a session that holds the row is named, with the way to end it', async () => {

@@ -8,7 +8,7 @@ import { reportTroubles } from '../../../store/trouble/troubles.ts';
 import { writeActions } from '../../../store/supervision/actions.ts';
 import { conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { keepConversation } from '../../harness/kept-conversation.ts';
+import { keepConversation, loseConversation } from '../../harness/kept-conversation.ts';
 import { startTestService } from '../../harness/service.ts';
 import { type LifeReader, readLife } from '../../harness/streams/life.ts';
 
@@ -239,13 +239,58 @@ test('after a restore of the database the log is told anew', async () => {
   expect(life.of('entry').map(({ seq }) => seq)).toEqual([1, 2, 3, 1, 2]);
   // The incarnation is in the head.
   const { incarnation } = life.of('head').at(-1) ?? {};
+  await sayRestored();
+  await life.until('head', 'the new incarnation is told', (one) => one.incarnation !== incarnation);
+});
+
+async function sayRestored(): Promise<void> {
   const response = await fetch(`${url()}/v1/admin/restored`, {
     method: 'POST',
     headers: { authorization: `Bearer ${await service.token('operator')}`, 'content-type': 'application/json' },
     body: '{}',
   });
   expect(response.status).toBe(200);
-  await life.until('head', 'the new incarnation is told', (one) => one.incarnation !== incarnation);
+}
+
+test('a conversation that a restore took away ends the stream, and is not found by who comes back', async () => {
+  const id = await createOpaque(service.clientOf('alice'));
+  const life = await watch(id);
+  await life.until('head', 'the conversation is told');
+  await loseConversation(database().pool, id);
+  await waitUntil(() => life.endedAt() !== undefined, { what: 'the stream ends' });
+  expect(life.events.at(-1)?.event).toBe('reconnect');
+  expect((await watch(id)).status).toBe(404);
+});
+
+test('news of the log is told also when what the supervisor does could not be read with it', async () => {
+  await service.setPath('direct');
+  const alice = service.clientOf('alice');
+  const id = await createOpaque(alice);
+  const life = await watch(id);
+  await life.until('head', 'the conversation is told');
+  const blocker = await database().pool.connect();
+  try {
+    await blocker.query('begin');
+    await blocker.query('lock table trouble in access exclusive mode');
+    /** When the looks that wait for the table began. As a time-out would, it ends them. */
+    const end = async (): Promise<Date[]> => {
+      const { rows } = await database().pool.query<{ at: Date }>(
+        `select query_start as at, pg_cancel_backend(pid) from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%from trouble t join%'`,
+      );
+      return rows.map(({ at }) => at);
+    };
+    await waitUntil(async () => (await end()).length > 0, { what: 'a look fails' });
+    await alice.send(id, newMessage());
+    const sentAt = new Date();
+    await waitUntil(async () => (await end()).some((at) => at > sentAt), { what: 'a look after the message fails' });
+    await blocker.query('rollback');
+    await life.until('entry', 'the entry is told', ({ seq }) => seq === 1);
+    await life.until('head', 'the conversation is told again', ({ lastSeq }) => lastSeq === 1);
+  } finally {
+    await blocker.query('rollback');
+    blocker.release();
+  }
 });
 
 test('it waits for nobody who holds the conversation, tells of deleted bodies, and shows what the supervisor does', async () => {
@@ -293,8 +338,16 @@ test('only operators may look, and only at what exists', async () => {
   const answer = await fetch(`${url()}/v1/admin/conversations/${id}/life?ticket=${ticket}`);
   expect(answer.status).toBe(401);
   // Who looked stands in the audit trail: once an hour, however often a page connects again.
+  const looks = async (): Promise<unknown[]> => {
+    const { entries } = await service.clientOf('operator').admin.audit({ conversation: id });
+    return entries.map(({ actor, action }) => [actor, action]);
+  };
   await watch(id);
   await watch(id);
-  const { entries } = await service.clientOf('operator').admin.audit({ conversation: id });
-  expect(entries.map(({ actor, action }) => [actor, action])).toEqual([['operator', 'life']]);
+  expect(await looks()).toEqual([['operator', 'life']]);
+  // A restore may have taken the line away.
+  await database().pool.query("delete from audit where action = 'life'");
+  await sayRestored();
+  await watch(id);
+  expect(await looks()).toEqual([['operator', 'life']]);
 });

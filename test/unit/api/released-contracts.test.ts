@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { documentText } from '../../../api/document-text.ts';
 import { type Break, compareDocuments } from '../../../tools/contract/compare-documents.ts';
-import type { ContractDocument } from '../../../tools/contract/document.ts';
+import { compareSchemas } from '../../../tools/contract/compare-schemas.ts';
+import type { ContractDocument, DocumentSchema } from '../../../tools/contract/document.ts';
 import { type Judged, judge } from '../../../tools/contract/meant-breaks.ts';
 import { BREAKING, HARMLESS, excerptOf } from '../../harness/api/changed-contracts.ts';
 import { type ReleasedContract, releasedContracts } from '../../harness/api/released-contracts.ts';
@@ -44,4 +45,20 @@ describe.each(releasedContracts().slice(-1))('the comparison with $version', ({ 
   test.each(HARMLESS)('finds none: $what', ({ change }) => {
     expect(found(change)).toEqual(asItIs);
   });
+});
+
+test('a property that one form of a strict union loses is a break, also when another form has it', () => {
+  const form = (kind: string, ...names: string[]): DocumentSchema => ({
+    type: 'object',
+    properties: { kind: { type: 'string', const: kind }, ...Object.fromEntries(names.map((name) => [name, {}])) },
+    required: ['kind'],
+    additionalProperties: false,
+  });
+  const before = { oneOf: [form('text', 'body', 'note'), form('file', 'note')] };
+  const after = { oneOf: [form('text', 'body'), form('file', 'note', 'size')] };
+  const documents = { before: today(), after: today() };
+  const changes = (of: 'request' | 'answer'): string[] =>
+    compareSchemas({ of, ...documents }, before, after, 'New').map((one) => `${one.change}: ${one.where}`);
+  expect(changes('request')).toEqual(['request-property-removed: New.note']);
+  expect(changes('answer')).toEqual([]);
 });

@@ -132,6 +132,7 @@ test('who opens later gets the newest events at once, and a trouble that lasts',
   });
   const first = await open('c');
   for (let i = 0; i < 60; i++) tell('c', operation(`m${i}`));
+  await waitUntil(() => first.text().includes('"operation":"m59"'), { what: 'the operations are told' });
   isAway = true;
   await waitUntil(() => first.text().includes('event: trouble'), { what: 'the trouble is told' });
   const before = looks();
@@ -153,6 +154,30 @@ test('a source that answers nothing at all is in trouble too', async () => {
   const { open } = await serve({ look: () => new Promise(() => undefined) });
   const reader = await open('c');
   await waitUntil(() => reader.text().includes('"code":"unavailable"'), { what: 'the trouble is told' });
+});
+
+test('of thousands of operations the first and the newest are told', async () => {
+  const { open, tell } = await serve();
+  const reader = await open('c');
+  for (let i = 0; i < 5000; i++) tell('c', operation(`m${i}`));
+  await waitUntil(() => reader.text().includes('"operation":"m4999"'), { what: 'the newest is told' });
+  tell('c', operation('later'));
+  await waitUntil(() => reader.text().includes('"operation":"later"'), { what: 'what comes later is told' });
+  const told = [...reader.text().matchAll(/"operation":"(\w+)"/g)].map(([, name]) => name);
+  expect(told).toEqual(['m0', ...Array.from({ length: 50 }, (_, i) => `m${4950 + i}`), 'later']);
+});
+
+test('when the conversation is gone its streams end, so that their readers come back and are told so', async () => {
+  let isGone = false;
+  const { open, life, closed } = await serve({
+    look: () => (isGone ? Promise.reject(new AppError('not-found')) : Promise.resolve([])),
+  });
+  const [one, two] = [await open('c'), await open('c')];
+  isGone = true;
+  await waitUntil(() => one.isEnded() && two.isEnded(), { what: 'both streams end' });
+  expect(one.text()).toContain('event: reconnect\n');
+  expect(one.text() + two.text()).not.toContain('event: trouble');
+  expect([life.count(), life.feeds(), closed]).toEqual([0, 0, ['reconnect', 'reconnect']]);
 });
 
 test('a reader that takes nothing is ended, and holds no more than a limit', async () => {
