@@ -40,11 +40,11 @@ export class ChatModel {
   readonly ended = signal<ChatEvents['ended']['why'] | undefined>(undefined);
   /** What failed last without being asked for. It is gone when the service answers again. */
   readonly trouble = signal<ProblemWords | undefined>(undefined);
-  /** The person marked messages as unread: the window does not mark them as read again by itself. */
-  readonly keepsUnread = signal(false);
   /** What menus could not do. */
   readonly failures = signal<readonly ProblemWords[]>([]);
   readonly drafts = new Map<string, string>();
+  /** The person marked messages as unread: the window does not mark them as read again by itself. */
+  #keepsUnread = false;
   /** The open conversation and its epoch when its details were read. */
   #detailsOf = '';
   #wanted = PAGE;
@@ -56,9 +56,11 @@ export class ChatModel {
     const { chat } = session;
     this.state = signal(chat.state);
     chat.on('state', (state) => this.#changed(state));
-    chat.on('message', ({ conversation }) => {
+    const hasChanged = ({ conversation }: { readonly conversation: string }): void => {
       if (conversation === openConversation.peek()) void this.#messagesAgain.run();
-    });
+    };
+    chat.on('message', hasChanged);
+    chat.on('cancelled', hasChanged);
     chat.on('log', ({ conversation, event }) => this.#note(conversation, logWords(event)));
     chat.on('rejoined', ({ conversation, reason }) => this.#note(conversation, rejoinWords(reason)));
     chat.on('ended', ({ why }) => (this.ended.value = why));
@@ -69,15 +71,18 @@ export class ChatModel {
     return this.state.value.conversations.find((one) => one.id === id);
   }
 
-  /** Shows a conversation, or none. */
+  /** Shows a conversation, or none. Whoever chooses the one that is open again has seen it. */
   open(id: string | undefined): void {
-    if (id === openConversation.peek() && this.messages.peek() !== undefined) return;
+    this.#keepsUnread = false;
+    if (id === openConversation.peek() && this.messages.peek() !== undefined) {
+      this.seen();
+      return;
+    }
     batch(() => {
       openConversation.value = id;
       this.messages.value = undefined;
       this.hasOlder.value = false;
       this.details.value = undefined;
-      this.keepsUnread.value = false;
     });
     this.#wanted = PAGE;
     this.#detailsOf = '';
@@ -93,16 +98,17 @@ export class ChatModel {
 
   /** The person sees the newest messages of the open conversation. */
   seen(): void {
-    if (!this.keepsUnread.peek() && (this.current.peek()?.unread ?? 0) > 0) void this.#readAgain.run();
+    if (!this.#keepsUnread && this.#hasUnread()) void this.#readAgain.run();
   }
 
   async markUnread(conversation: string, id: string): Promise<void> {
-    this.keepsUnread.value = true;
+    this.#keepsUnread = true;
     await this.session.chat.markUnread(conversation, id);
   }
 
   async send(conversation: string, text: string): Promise<void> {
-    this.keepsUnread.value = false;
+    this.#keepsUnread = false;
+    this.seen();
     await this.session.chat.send(conversation, text);
     void this.#messagesAgain.run();
   }
@@ -114,12 +120,6 @@ export class ChatModel {
       this.failures.value = [...this.failures.peek(), words];
       setTimeout(() => (this.failures.value = this.failures.peek().filter((one) => one !== words)), FAILURE_SHOWN_MS);
     });
-  }
-
-  async cancel(conversation: string, id: string): Promise<boolean> {
-    const isCancelled = await this.session.chat.cancel(conversation, id);
-    void this.#messagesAgain.run();
-    return isCancelled;
   }
 
   /** Joins a conversation by its link. If its rules let nobody join by themselves, it asks the members. */
@@ -151,15 +151,23 @@ export class ChatModel {
     return this.state.peek().conversations.some((one) => one.id === id);
   }
 
+  /** In the open conversation. */
+  #hasUnread(): boolean {
+    return (this.current.peek()?.unread ?? 0) > 0;
+  }
+
   #changed(state: ChatState): void {
     const wasIn = this.#isIn(openConversation.peek());
     const before = this.state.peek().conversations;
+    const wasUnread = this.#hasUnread();
     batch(() => {
       for (const now of state.conversations) {
         const known = before.find(({ id }) => id === now.id);
         if (known !== undefined) for (const words of memberWords(known, now)) this.#note(now.id, words);
       }
       this.state.value = state;
+      // It was read elsewhere: in another tab, or on another device.
+      if (wasUnread && !this.#hasUnread()) this.#keepsUnread = false;
       if (state.connection === 'online') this.trouble.value = undefined;
       const isIn = this.#isIn(openConversation.peek());
       if (isIn && this.joining.peek()?.conversation === openConversation.peek()) this.joining.value = undefined;

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
+import { useKeptFocus } from '../parts/use-kept-focus.ts';
 import { openConversation } from '../shell/session.ts';
 import { ConversationList } from './conversation-list.tsx';
 import { JoiningThread } from './joining-thread.tsx';
@@ -13,11 +14,13 @@ export function ChatPane({ model, onShow }: ChatPaneProps): JSX.Element {
   const [isNew, setNew] = useState(false);
   const open = openConversation.value;
   const conversation = model.current.value;
+  const thread = useRef<HTMLElement>(null);
+  useKeptFocus(thread, (section) => section.querySelector<HTMLElement>('[role=log]'));
   const start = (): void => setNew(true);
   return (
     <div class="chat-pane" data-view={open === undefined ? 'list' : 'thread'}>
       <ConversationList model={model} onShow={onShow} onNew={start} />
-      <section class="thread" id="messages" tabIndex={-1} aria-label="Conversation">
+      <section ref={thread} class="thread" id="messages" tabIndex={-1} aria-label="Conversation">
         {open === undefined ? (
           <NoThread model={model} onNew={start} />
         ) : conversation === undefined ? (

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { ChatConversation } from '../../client/index.ts';
 import { Avatar } from '../parts/avatar.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { UnreadBadge } from '../parts/unread-badge.tsx';
 import { openConversation } from '../shell/session.ts';
 import { addressOf } from '../shell/window-identity.ts';
 import type { ChatPaneProps } from './props.ts';
@@ -89,12 +90,7 @@ function Item({
           <span class="last cut grow">
             <Preview conversation={conversation} user={user} />
           </span>
-          {unread > 0 && (
-            <span class="badge">
-              {unread > 999 ? '999+' : unread}
-              <span class="hidden-text"> unread</span>
-            </span>
-          )}
+          <UnreadBadge unread={unread} />
         </span>
       </span>
     </a>

@@ -90,8 +90,12 @@ function RulesSection({ model }: { readonly model: ChatModel }): JSX.Element {
         <p class="hint is-late">The service has not said them yet.</p>
       ) : (
         <dl class="facts">
-          <dt>Messages are kept</dt>
-          <dd>{details.policy.retentionDays === undefined ? 'for ever' : daysWords(details.policy.retentionDays)}</dd>
+          <dt>The service keeps messages</dt>
+          <dd>
+            {details.policy.retentionDays === undefined
+              ? 'for ever'
+              : `for ${daysWords(details.policy.retentionDays)}. Devices keep what they have read`}
+          </dd>
           <dt>Who may join by themselves</dt>
           <dd>{JOINS[details.policy.externalJoin]}</dd>
           <dt>Who may add others</dt>

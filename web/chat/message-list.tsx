@@ -18,7 +18,7 @@ export function MessageList({ model, conversation }: ConversationProps): JSX.Ele
   const notices = model.notices.value.get(conversation.id);
   const rows = useMemo(() => timelineOf(messages ?? [], notices ?? []), [messages, notices]);
   const { ref, isAtEnd, toEnd, onScroll } = useEnd(rows[0]?.key, rows.at(-1)?.key, messages?.at(-1)?.isOwn === true);
-  useSeen(model, conversation, isAtEnd);
+  useSeen(model, conversation, ref, isAtEnd);
   const isEmpty = messages?.length === 0;
   return (
     <>
@@ -112,20 +112,27 @@ function useEnd(first: string | undefined, last: string | undefined, isLastOwn: 
   return { ref, isAtEnd, toEnd, onScroll };
 }
 
-/** Tells the model that the person sees the newest message: the window is in front, and the list at its end. */
-function useSeen(model: ChatModel, conversation: ChatConversation, isAtEnd: boolean): void {
+/** Tells the model that the person sees the newest message: the window is in front, its pane is shown, and the list is at its end. */
+function useSeen(model: ChatModel, conversation: ChatConversation, ref: End['ref'], isAtEnd: boolean): void {
   const { connection } = model.state.value;
   const { unread } = conversation;
   useEffect(() => {
+    const { current: list } = ref;
+    if (list === null) return undefined;
     const look = (): void => {
-      if (isAtEnd && unread > 0 && document.visibilityState === 'visible' && document.hasFocus()) model.seen();
+      const isShown = document.visibilityState === 'visible' && document.hasFocus() && list.checkVisibility();
+      if (isAtEnd && unread > 0 && isShown) model.seen();
     };
     look();
+    // On a narrow screen the other pane hides it: then it has no size.
+    const watch = new ResizeObserver(look);
+    watch.observe(list);
     addEventListener('focus', look);
     document.addEventListener('visibilitychange', look);
     return () => {
+      watch.disconnect();
       removeEventListener('focus', look);
       document.removeEventListener('visibilitychange', look);
     };
-  }, [model, unread, isAtEnd, connection]);
+  }, [model, unread, ref, isAtEnd, connection]);
 }

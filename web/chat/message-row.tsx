@@ -101,7 +101,7 @@ function Actions({ model, message }: Pick<MessageRowProps, 'model' | 'message'>)
       label: 'Do not send',
       icon: 'close',
       isDanger: true,
-      onChoose: () => run(() => model.cancel(conversation, id)),
+      onChoose: () => run(() => chat.cancel(conversation, id)),
     });
   if (state.kind === 'seen' && !isDeleted && (isOwn || isAdmin))
     items.push({ label: 'Delete for everybody', icon: 'trash', isDanger: true, onChoose: () => setDeleting(true) });
@@ -149,7 +149,7 @@ function Refusal({
           <button
             type="button"
             class="button is-small"
-            disabled={isBusy}
+            aria-disabled={isBusy}
             onClick={() => void act(() => model.session.chat.retry(conversation, id))}
           >
             Try again
@@ -157,8 +157,8 @@ function Refusal({
           <button
             type="button"
             class="button is-small is-quiet"
-            disabled={isBusy}
-            onClick={() => void act(() => model.cancel(conversation, id))}
+            aria-disabled={isBusy}
+            onClick={() => void act(() => model.session.chat.cancel(conversation, id))}
           >
             Drop it
           </button>

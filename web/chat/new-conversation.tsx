@@ -1,12 +1,13 @@
 import type { JSX } from 'preact';
 import { useId, useState } from 'preact/hooks';
+import type { Added } from '../../client/index.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { useAct } from '../parts/use-act.ts';
 import type { ChatModel } from './chat-model.ts';
+import { LeftOut } from './left-out.tsx';
 import { nameProblem, namesIn } from './names.ts';
-import { missingWords } from './problem-words.ts';
 import { daysWords } from './times.ts';
 
 const RETENTIONS = [1, 7, 30, 365];
@@ -24,7 +25,8 @@ export function NewConversation({ model, onClose, onMade }: NewConversationProps
   const [isOpen, setOpen] = useState(true);
   const [days, setDays] = useState(0);
   const [made, setMade] = useState<string | undefined>(undefined);
-  const [missing, setMissing] = useState<readonly string[]>([]);
+  /** Of the people, if somebody was left out. */
+  const [added, setAdded] = useState<Added | undefined>(undefined);
   const { isBusy, problem, act } = useAct();
   const [people, help, retention, link] = [useId(), useId(), useId(), useId()];
   const names = namesIn(text).filter((name) => name !== user);
@@ -43,28 +45,18 @@ export function NewConversation({ model, onClose, onMade }: NewConversationProps
           },
         }));
       setMade(id);
-      const added = names.length === 0 ? undefined : await chat.add(id, names);
-      const left = [
-        ...(added?.missing ?? []).map((one) => missingWords(one.user, one.code)),
-        ...(added?.exhausted ?? []).map((one) => missingWords(`${one.user} on ${one.device}`, 'exhausted')),
-      ];
-      setMissing(left);
-      if (left.length === 0) onMade(id);
+      const now = names.length === 0 ? undefined : await chat.add(id, names);
+      if (now !== undefined && now.missing.length + now.exhausted.length > 0) setAdded(now);
+      else onMade(id);
     });
   };
   return (
     <Sheet title="New conversation" onClose={() => (made === undefined ? onClose() : onMade(made))}>
-      {missing.length > 0 && made !== undefined ? (
+      {added !== undefined && made !== undefined ? (
         <>
           <div class="notice is-warn" role="alert">
             <Icon name="alert" />
-            <ul class="grow">
-              {missing.map((one) => (
-                <li key={one}>
-                  <bdi>{one}</bdi>
-                </li>
-              ))}
-            </ul>
+            <LeftOut added={added} />
           </div>
           <p>The conversation is there without them. Send them its invitation link.</p>
           <div class="row">
@@ -107,7 +99,7 @@ export function NewConversation({ model, onClose, onMade }: NewConversationProps
             </span>
           </label>
           <div class="field">
-            <label for={retention}>Keep messages</label>
+            <label for={retention}>The service keeps messages</label>
             <select
               id={retention}
               class="input"
@@ -121,10 +113,11 @@ export function NewConversation({ model, onClose, onMade }: NewConversationProps
                 </option>
               ))}
             </select>
+            <p class="hint">Devices keep what they have read.</p>
           </div>
           <Problem words={problem} />
           <div class="row">
-            <button type="submit" class="button is-main" disabled={isBusy}>
+            <button type="submit" class="button is-main" aria-disabled={isBusy}>
               {isBusy && <span class="spinner is-late" />}
               {made === undefined ? 'Create' : 'Try again'}
             </button>

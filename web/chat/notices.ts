@@ -6,8 +6,6 @@ export interface Notice {
   readonly at: number;
   readonly level: 'info' | 'warn' | 'danger';
   readonly text: string;
-  /** Page of the docs of the API. */
-  readonly code?: string;
 }
 
 type Words = Pick<Notice, 'level' | 'text'>;

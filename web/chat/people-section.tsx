@@ -1,13 +1,14 @@
 import type { JSX } from 'preact';
+import { Fragment } from 'preact';
 import { useId, useState } from 'preact/hooks';
-import type { ChatMember } from '../../client/index.ts';
+import type { Added, ChatMember } from '../../client/index.ts';
 import { Avatar } from '../parts/avatar.tsx';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAct } from '../parts/use-act.ts';
 import { shortKey } from './fingerprint.ts';
+import { LeftOut } from './left-out.tsx';
 import { nameProblem, namesIn } from './names.ts';
-import { missingWords } from './problem-words.ts';
 import type { ConversationProps } from './props.ts';
 import { useSafety } from './use-safety.ts';
 
@@ -40,7 +41,7 @@ export function PeopleSection({ model, conversation }: ConversationProps): JSX.E
 
 function AddForm({ model, conversation }: ConversationProps): JSX.Element {
   const [text, setText] = useState('');
-  const [said, setSaid] = useState<readonly string[]>([]);
+  const [added, setAdded] = useState<Added | undefined>(undefined);
   const { isBusy, problem, act } = useAct();
   const field = useId();
   const names = namesIn(text);
@@ -49,14 +50,9 @@ function AddForm({ model, conversation }: ConversationProps): JSX.Element {
     event.preventDefault();
     if (names.length === 0 || wrong !== undefined) return;
     void act(async () => {
-      setSaid([]);
-      const { invited, missing, exhausted } = await model.session.chat.add(conversation.id, names);
+      setAdded(undefined);
+      setAdded(await model.session.chat.add(conversation.id, names));
       setText('');
-      setSaid([
-        ...(invited.length === 0 ? [] : [`Added: ${invited.join(', ')}.`]),
-        ...missing.map((one) => missingWords(one.user, one.code)),
-        ...exhausted.map((one) => missingWords(`${one.user} on ${one.device}`, 'exhausted')),
-      ]);
     });
   };
   return (
@@ -76,18 +72,26 @@ function AddForm({ model, conversation }: ConversationProps): JSX.Element {
           value={text}
           onInput={({ currentTarget }) => setText(currentTarget.value)}
         />
-        <button type="submit" class="button is-main" disabled={isBusy || names.length === 0}>
+        <button type="submit" class="button is-main" aria-disabled={isBusy || names.length === 0}>
           {isBusy && <span class="spinner is-late" />}
           Add
         </button>
       </div>
       <div role="status" class="hint">
         {wrong}
-        {said.map((one) => (
-          <p key={one} class="long-text">
-            <bdi>{one}</bdi>
+        {added !== undefined && added.invited.length > 0 && (
+          <p class="long-text">
+            Added:{' '}
+            {added.invited.map((user, index) => (
+              <Fragment key={user}>
+                {index > 0 && ', '}
+                <bdi>{user}</bdi>
+              </Fragment>
+            ))}
+            .
           </p>
-        ))}
+        )}
+        {added !== undefined && <LeftOut added={added} />}
       </div>
       <Problem words={problem} />
     </form>

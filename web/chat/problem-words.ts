@@ -37,7 +37,6 @@ const NAMES = new Map([
   ['TimeoutError', 'The service did not answer in time.'],
   ['UntrustedDeviceError', 'A device of this person has other keys than before. It was not added.'],
   ['IdentityChangedError', 'The group names somebody under a key of somebody else. Nothing was changed.'],
-  ['LeaderGoneError', 'The tab that did this was closed. Look whether it was done, then try again.'],
   [
     'GroupRefusesJoinersError',
     'Nobody can join at the moment. Try again when one of the members has changed their keys.',
@@ -87,7 +86,7 @@ const MISSING = new Map([
   ['left-over', 'was left out this time. Add them again'],
 ]);
 
-/** Why a user could not be added. */
-export function missingWords(user: string, code: string): string {
-  return `${user} ${MISSING.get(code) ?? `could not be added (${code})`}.`;
+/** Why a user could not be added: what comes after the name. */
+export function missingWords(code: string): string {
+  return `${MISSING.get(code) ?? `could not be added (${code})`}.`;
 }

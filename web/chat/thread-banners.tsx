@@ -53,7 +53,7 @@ function Request({ model, conversation, request }: RequestProps): JSX.Element {
       <button
         type="button"
         class="button is-small is-main"
-        disabled={isBusy}
+        aria-disabled={isBusy}
         onClick={() => void act(() => model.session.chat.admit(conversation.id, ref))}
       >
         {isBusy && <span class="spinner is-late" />}

@@ -56,7 +56,7 @@ function Summary({ model, conversation: { members } }: ConversationProps): JSX.E
     <>
       {members.length === 1 ? '1 person' : `${members.length} people`},{' '}
       {devices === 1 ? '1 device' : `${devices} devices`}
-      {days !== undefined && ` · messages are deleted after ${daysWords(days)}`}
+      {days !== undefined && ` · the service keeps messages for ${daysWords(days)}`}
     </>
   );
 }

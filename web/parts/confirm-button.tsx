@@ -22,10 +22,11 @@ export function ConfirmButton({ label, confirm, of, isSmall = false, onConfirm }
       <button
         type="button"
         class={`button is-danger ${isSmall ? 'is-small' : ''}`}
-        disabled={isBusy}
+        aria-disabled={isBusy}
         aria-label={of === undefined ? undefined : `${isAsked ? confirm : label}: ${of}`}
         onBlur={() => setAsked(false)}
         onClick={() => {
+          if (isBusy) return;
           if (isAsked) void act(onConfirm).then(() => setAsked(false));
           else setAsked(true);
         }}

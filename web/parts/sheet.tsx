@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { Icon } from './icon.tsx';
+import { useKeptFocus } from './use-kept-focus.ts';
 
 export interface SheetProps {
   readonly title: string;
@@ -12,6 +13,9 @@ export interface SheetProps {
 export function Sheet({ title, onClose, children }: SheetProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
+  useKeptFocus(dialog, (sheet) => sheet.querySelector('h2'));
+  /** The press began beside the sheet: a selection that is dragged out of it does not close it. */
+  const isBeside = useRef(false);
   useEffect(() => {
     const { current } = dialog;
     current?.showModal();
@@ -23,12 +27,13 @@ export function Sheet({ title, onClose, children }: SheetProps): JSX.Element {
       class="sheet"
       aria-labelledby={heading}
       onClose={onClose}
-      onClick={(event) => {
-        if (event.target === dialog.current) dialog.current?.close();
+      onPointerDown={({ target }) => (isBeside.current = target === dialog.current)}
+      onClick={({ target }) => {
+        if (isBeside.current && target === dialog.current) dialog.current?.close();
       }}
     >
       <div class="sheet-head">
-        <h2 id={heading} class="grow">
+        <h2 id={heading} class="grow" tabIndex={-1}>
           {title}
         </h2>
         <button type="button" class="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}>

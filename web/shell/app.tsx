@@ -7,8 +7,10 @@ import type { AppConfig } from '../control/index.ts';
 import { readConfig } from '../control/index.ts';
 import { Problem } from '../parts/problem.tsx';
 import { knownPeople, rememberPerson } from './known-people.ts';
+import { openSession } from './open-session.ts';
 import { Panes } from './panes.tsx';
-import { openSession, session } from './session.ts';
+import { renewPush } from './push.ts';
+import { session } from './session.ts';
 import type { SignIn } from './welcome.tsx';
 import { Welcome } from './welcome.tsx';
 import type { WindowIdentity } from './window-identity.ts';
@@ -39,6 +41,8 @@ export function App(): JSX.Element {
       );
       const model = new ChatModel(opened);
       setStage({ kind: 'open', model });
+      // Without a network, the next start does it.
+      renewPush(opened).catch(() => undefined);
       if (join === undefined) model.open(conversation);
       else void model.join(join);
     } catch (error) {

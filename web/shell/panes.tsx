@@ -6,6 +6,7 @@ import { ChatPane } from '../chat/chat-pane.tsx';
 import { LifePane } from '../life/index.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { ProblemLink } from '../parts/problem.tsx';
+import { UnreadBadge } from '../parts/unread-badge.tsx';
 import { Bar } from './bar.tsx';
 import { Ended } from './ended.tsx';
 import { openConversation } from './session.ts';
@@ -32,15 +33,28 @@ export function Panes({ model }: { readonly model: ChatModel }): JSX.Element {
     return () => removeEventListener('popstate', moved);
   }, [model, user, device]);
   const show = (conversation: string | undefined): void => {
-    if (conversation === openConversation.peek()) return;
-    history.pushState(null, '', addressOf({ user, device, ...(conversation === undefined ? {} : { conversation }) }));
+    if (conversation !== openConversation.peek())
+      history.pushState(null, '', addressOf({ user, device, ...(conversation === undefined ? {} : { conversation }) }));
     model.open(conversation);
   };
+  useEffect(() => {
+    if (!('serviceWorker' in navigator)) return undefined;
+    // Of a click on a notification: the address of what it was about.
+    const asked = ({ data, ports }: MessageEvent<string>): void => {
+      const wanted = readIdentity(new URL(data));
+      if (wanted.user !== user || wanted.device !== device) return;
+      show(wanted.conversation);
+      ports[0]?.postMessage('shown');
+    };
+    navigator.serviceWorker.addEventListener('message', asked);
+    return () => navigator.serviceWorker.removeEventListener('message', asked);
+  }, [model, user, device]);
   const open = openConversation.value;
-  const tab = (name: Pane, label: string, icon: 'chat' | 'pulse'): JSX.Element => (
+  const tab = (name: Pane, label: string, icon: 'chat' | 'pulse', more?: JSX.Element): JSX.Element => (
     <button type="button" aria-current={pane === name ? 'true' : undefined} onClick={() => setPane(name)}>
       <Icon name={icon} />
       {label}
+      {more}
     </button>
   );
   return (
@@ -61,7 +75,7 @@ export function Panes({ model }: { readonly model: ChatModel }): JSX.Element {
         </section>
       </main>
       <nav class="pane-tabs" aria-label="Panes">
-        {tab('chat', 'Chat', 'chat')}
+        {tab('chat', 'Chat', 'chat', <UnreadBadge unread={unread} />)}
         {tab('life', 'Inside', 'pulse')}
       </nav>
       <Failures model={model} />

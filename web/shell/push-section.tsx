@@ -19,23 +19,26 @@ export function PushSection({ model }: { readonly model: ChatModel }): JSX.Eleme
   const { session } = model;
   const [state, setState] = useState<PushState | undefined>(undefined);
   const { isBusy, problem, act } = useAct();
-  useEffect(() => void act(async () => setState(await pushState(session))), [session]);
-  const change = (to: typeof startPush): void => void act(async () => setState(await to(session)));
+  const change = (to: typeof pushState): void => void act(async () => setState(await to(session)));
+  useEffect(() => change(pushState), [session]);
+  const [label, next] =
+    state === 'off' ? ['Turn on', startPush] : state === 'on' ? ['Turn off', stopPush] : ['Try again', pushState];
+  const hasButton = state === 'off' || state === 'on' || (state === undefined && problem !== undefined);
   return (
     <section aria-labelledby="notifications">
       <h3 id="notifications">Notifications</h3>
       {state !== undefined && <p class="hint">{WORDS[state]}</p>}
+      {state === undefined && isBusy && (
+        <p class="row hint is-late" role="status">
+          <span class="spinner" /> Loading …
+        </p>
+      )}
       <Problem words={problem} />
-      {(state === 'off' || state === 'on') && (
+      {hasButton && (
         <div class="row">
-          <button
-            type="button"
-            class="button"
-            disabled={isBusy}
-            onClick={() => change(state === 'off' ? startPush : stopPush)}
-          >
-            <Icon name="bell" />
-            {state === 'off' ? 'Turn on' : 'Turn off'}
+          <button type="button" class="button" aria-disabled={isBusy} onClick={() => change(next)}>
+            {isBusy ? <span class="spinner is-late" /> : <Icon name={state === undefined ? 'again' : 'bell'} />}
+            {label}
           </button>
         </div>
       )}

@@ -1,6 +1,6 @@
 import { toBase64Url } from '../../client/index.ts';
 import type { Session } from './session.ts';
-import { setWoken } from './woken-people.ts';
+import { setWoken, wokenPeople } from './woken-people.ts';
 
 export type PushState =
   /** The browser or the service offers none. */
@@ -21,7 +21,7 @@ interface TrustedTypes {
 }
 
 /** Starts the service worker. It wakes for push messages, and shows a notification for them. */
-export function startServiceWorker(): Promise<ServiceWorkerRegistration> {
+function startServiceWorker(): Promise<ServiceWorkerRegistration> {
   const { trustedTypes } = globalThis as unknown as { trustedTypes?: TrustedTypes };
   // The content policy lets a page name a script only through this policy.
   policy ??= trustedTypes?.createPolicy('parley', {
@@ -45,11 +45,25 @@ export async function pushState({ api }: Session): Promise<PushState> {
 }
 
 /** Asks the person, subscribes the browser, and has this device woken. */
-export async function startPush({ api, chat, user, device }: Session): Promise<PushState> {
+export async function startPush(session: Session): Promise<PushState> {
+  if ((await Notification.requestPermission()) !== 'granted') return 'denied';
+  return subscribe(session, await pushManagerHere());
+}
+
+/** At each start of the page: a subscription may end at any time, and the service may have another key by now. */
+export async function renewPush(session: Session): Promise<void> {
+  const woken = await wokenPeople();
+  const isWoken = woken.some(({ user, device }) => user === session.user && device === session.device);
+  if (isWoken && Notification.permission === 'granted') await subscribe(session, await pushManagerHere());
+}
+
+/** Registers a device with the subscription that the browser has now, or with a new one. Service workers call it too. */
+export async function subscribe(
+  { api, user, device }: Pick<Session, 'api' | 'user' | 'device'>,
+  pushManager: PushManager,
+): Promise<PushState> {
   const { vapidPublicKey } = await api.push();
   if (vapidPublicKey === undefined) return 'not-offered';
-  if ((await Notification.requestPermission()) !== 'granted') return 'denied';
-  const { pushManager } = await startServiceWorker().then(() => navigator.serviceWorker.ready);
   const known = await pushManager.getSubscription();
   const key = known?.options.applicationServerKey ?? null;
   if (known !== null && (key === null || toBase64Url(new Uint8Array(key)) !== vapidPublicKey))
@@ -60,7 +74,7 @@ export async function startPush({ api, chat, user, device }: Session): Promise<P
   if (endpoint === undefined || p256dh === undefined || auth === undefined)
     throw new Error('The browser gave a subscription without an address');
   await setWoken({ user, device }, true);
-  await chat.registerPush({ kind: 'web-push', endpoint, keys: { p256dh, auth } });
+  await api.registerPush({ kind: 'web-push', endpoint, keys: { p256dh, auth } });
   return 'on';
 }
 
@@ -69,4 +83,9 @@ export async function stopPush({ api, user, device }: Session): Promise<PushStat
   await api.unregisterPush();
   await setWoken({ user, device }, false);
   return 'off';
+}
+
+async function pushManagerHere(): Promise<PushManager> {
+  await startServiceWorker();
+  return (await navigator.serviceWorker.ready).pushManager;
 }

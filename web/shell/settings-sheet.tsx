@@ -36,7 +36,7 @@ export function SettingsSheet({
   const next = addressOf({
     user,
     device: newDevice(knownPeople(), user),
-    ...(conversation === undefined ? {} : { conversation }),
+    ...(conversation === undefined ? {} : { join: conversation }),
   });
   return (
     <Sheet title="Settings" onClose={onClose}>

@@ -81,7 +81,10 @@ function NameForm({ identity, onSignIn }: Pick<WelcomeProps, 'identity' | 'onSig
           aria-describedby={help}
           aria-invalid={problem !== undefined || same !== undefined}
           onFocus={({ currentTarget }) => currentTarget.select()}
-          onInput={({ currentTarget }) => setName(currentTarget.value)}
+          onInput={({ currentTarget }) => {
+            setName(currentTarget.value);
+            setProblem(undefined);
+          }}
           autoFocus
         />
         <p id={help} class="hint" role="status">
@@ -140,6 +143,7 @@ function TokenForm({ identity, onSignIn }: Pick<WelcomeProps, 'identity' | 'onSi
           spellcheck={false}
           aria-describedby={help}
           aria-invalid={problem !== undefined}
+          onInput={() => setProblem(undefined)}
           autoFocus
         />
         <p id={help} class="hint" role="status">

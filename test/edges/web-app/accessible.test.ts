@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { hasChromium, useChromium } from '../../harness/chromium.ts';
 import { useWebAppStack } from '../../harness/web-app/stack.ts';
 import { type AppWindow, signIn, startConversation, twoPeople, windowOf } from '../../harness/web-app/window.ts';
@@ -165,6 +166,104 @@ describe.skipIf(!hasChromium)('the web app is for everybody', () => {
     await tabTo(page, 'Kill the worker');
     await page.keyboard.press('Enter');
     await page.getByRole('region', { name: 'What happens now' }).waitFor();
+  });
+
+  test('the focus stays near what a person did with the keyboard', async () => {
+    const context = await browser().newContext();
+    onTestFinished(() => context.close());
+    const [{ page, say, hears }, other] = await twoPeople(context, stack().url, ['focus', 'removed']);
+    const press = async (name: string): Promise<void> => {
+      await tabTo(page, name);
+      await page.keyboard.press('Enter');
+    };
+    const isFocused = (name: string): Promise<void> =>
+      waitUntil(async () => (await focused(page)) === name, { what: `${name} has the focus` });
+    // A message that is deleted has no button any more.
+    await say('to be deleted');
+    await hears('to be deleted');
+    const row = page.getByRole('log').getByRole('listitem').filter({ hasText: 'to be deleted' });
+    const button = row.getByRole('button', { name: 'What to do with the message' });
+    await page.getByText('In the log').last().waitFor({ state: 'attached' });
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await press('Delete for everybody');
+    await page.getByRole('dialog').waitFor();
+    await press('Delete for everybody');
+    await page.keyboard.press('Enter');
+    await page.getByText('Deleted for everybody').waitFor();
+    await isFocused('Messages');
+    // A person who is removed has none either.
+    await press('People, safety and rules');
+    await page.getByRole('dialog').waitFor();
+    await press('Remove: removed');
+    await isFocused('Really remove: removed');
+    await page.keyboard.press('Enter');
+    await page.getByRole('list', { name: 'Devices of removed' }).waitFor({ state: 'detached' });
+    await page.locator('dialog h2:focus').waitFor();
+    await other.page.close();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    // Neither has the last step back.
+    for (let i = 1; i <= 45; i++) await say(`message ${i}`);
+    await page.reload();
+    await page.getByRole('log').getByText('message 45', { exact: true }).waitFor();
+    await press('Older messages');
+    await page.getByRole('log').getByText('message 1', { exact: true }).waitFor();
+    await isFocused('Messages');
+    // A question gives the focus back to the button that asked it.
+    await press('Restore the backup');
+    await page.getByRole('dialog').waitFor();
+    await press('Leave it');
+    await isFocused('Restore the backup');
+  });
+
+  test('who lets somebody in, or gives up a message, keeps the focus near', async () => {
+    const context = await browser().newContext();
+    onTestFinished(() => context.close());
+    const page = await signIn(context, stack().url, 'doorman');
+    await page.getByRole('button', { name: 'New conversation' }).first().click();
+    await page.getByRole('checkbox').uncheck();
+    await page.getByRole('button', { name: 'Create' }).click();
+    const link = (await page.getByRole('link', { name: 'Open as another person' }).first().getAttribute('href')) ?? '';
+    const guest = await signIn(context, link, 'guest');
+    await guest.getByText('You have asked to join').waitFor();
+    await page.getByText('asks to join, with the device').waitFor();
+    await tabTo(page, 'Let in guest');
+    await page.keyboard.press('Enter');
+    await page.getByText('asks to join, with the device').waitFor({ state: 'detached' });
+    await waitUntil(async () => (await focused(page)) === 'Messages', { what: 'the list has the focus' });
+    await guest.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
+  });
+
+  test('a dialog stays when a selection is dragged out of it, and is closed by a press beside it', async () => {
+    const { page } = alice;
+    await openAgain();
+    await page.getByRole('button', { name: 'People, safety and rules' }).click();
+    const dialog = page.getByRole('dialog');
+    const link = dialog.getByRole('textbox', { name: 'Invitation link' });
+    await link.scrollIntoViewIfNeeded();
+    const { x = 0, y = 0, height = 0 } = (await link.boundingBox()) ?? {};
+    await page.mouse.move(x + 100, y + height / 2);
+    await page.mouse.down();
+    await page.mouse.move(5, y + height / 2, { steps: 5 });
+    await page.mouse.up();
+    expect(await dialog.isVisible()).toBe(true);
+    await page.mouse.click(5, y);
+    await dialog.waitFor({ state: 'detached' });
+  });
+
+  test('a name that was wrong is not called so while it is typed anew', async () => {
+    const context = await browser().newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(stack().url);
+    const field = page.getByLabel('Your name');
+    await field.fill('');
+    await page.keyboard.press('Enter');
+    await page.getByText('Type a name.').waitFor();
+    await page.keyboard.type('n');
+    await page.getByText('Any name will do.').waitFor();
+    expect(await field.getAttribute('aria-invalid')).not.toBe('true');
   });
 
   test('a skip link leads to the messages', async () => {

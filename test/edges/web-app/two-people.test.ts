@@ -89,7 +89,7 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     ]);
     const add = async ({ openSheet, closeSheet }: AppWindow, name: string): Promise<void> => {
       const sheet = await openSheet();
-      const said = sheet.getByRole('status').getByText(name);
+      const said = sheet.getByRole('status').locator('p, li', { hasText: name });
       // Somebody who has just come has no key package yet, which the page says.
       await tryUntil(
         async () => {
@@ -167,6 +167,104 @@ describe.skipIf(!hasChromium)('two people in the web app', () => {
     await say(bob, 'and hears everything');
     expect(await second.texts()).toEqual(texts);
     expect(await bob.texts()).toEqual(texts);
+  });
+
+  test('a message that one tab gives up before it was sent is gone from the other tab', async () => {
+    const context = await open();
+    const [alice] = await twoPeople(context, stack().url, ['ada', 'basil']);
+    const tab = await context.newPage();
+    await tab.goto(alice.page.url());
+    const second = windowOf(tab, 'ada');
+    await second.hears('basil is here');
+    await context.setOffline(true);
+    // The first one is encrypted already, so it is on its way. The second one only waits.
+    for (const text of ['first thought', 'second thought']) {
+      await alice.say(text);
+      await second.hears(text);
+    }
+    const row = alice.page.getByRole('log').getByRole('listitem').filter({ hasText: 'second thought' });
+    await row.getByRole('button', { name: 'What to do with the message' }).click();
+    await row.getByRole('button', { name: 'Do not send' }).click();
+    for (const { page } of [alice, second])
+      await page.getByText('second thought').first().waitFor({ state: 'detached', timeout: PATIENCE_MS });
+    await context.setOffline(false);
+    await alice.say('something else');
+    await second.hears('something else');
+  });
+
+  test('what is marked as unread stays so until the conversation is chosen again, here or in another tab', async () => {
+    const context = await open();
+    const [alice, bob] = await twoPeople(context, stack().url, ['amir', 'bela']);
+    const list = alice.page.getByRole('navigation', { name: 'Conversations' });
+    const markUnread = async (text: string): Promise<void> => {
+      const row = alice.page.getByRole('log').getByRole('listitem').filter({ hasText: text });
+      await row.getByRole('button', { name: 'What to do with the message' }).click();
+      await row.getByRole('button', { name: 'Mark as unread from here' }).click();
+      await list.getByText('1 unread').waitFor();
+    };
+    await markUnread('bela is here');
+    await bob.say('and more');
+    await list.getByText('2 unread').waitFor();
+    await list.getByRole('link', { name: 'bela' }).click();
+    await list.getByText('unread').waitFor({ state: 'detached' });
+
+    await markUnread('and more');
+    const tab = await context.newPage();
+    await tab.goto(new URL('?user=amir', stack().url).href);
+    const others = tab.getByRole('navigation', { name: 'Conversations' });
+    await others.getByText('1 unread').waitFor();
+    await others.getByRole('link', { name: 'bela' }).click();
+    for (const one of [list, others]) await one.getByText('unread').waitFor({ state: 'detached' });
+    // The first tab reads again what comes.
+    await tab.close();
+    await bob.say('the last one');
+    await alice.hears('the last one');
+    await list.getByText('unread').waitFor({ state: 'detached' });
+  });
+
+  test('a second device of a person joins by itself, and says so', async () => {
+    const context = await open();
+    const [alice, bob] = await twoPeople(context, stack().url, ['anna', 'ben']);
+    await context.addInitScript(`
+      globalThis.said = [];
+      new MutationObserver(() => {
+        const text = document.querySelector('#messages')?.textContent ?? '';
+        if (text !== '' && said.at(-1) !== text) said.push(text);
+      }).observe(document, { childList: true, subtree: true, characterData: true });
+    `);
+    await alice.page.getByRole('button', { name: 'Settings' }).click();
+    const [page] = await Promise.all([
+      context.waitForEvent('page'),
+      alice.page.getByRole('link', { name: 'Open as another device' }).click(),
+    ]);
+    const phone = windowOf(page, 'anna');
+    await page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
+    expect(new URL(page.url()).searchParams.get('device')).toBe('phone');
+    const said = await page.evaluate<string[]>('said');
+    expect(said[0]).toContain('Joining the conversation');
+    expect(said.filter((text) => text.includes('not in this conversation'))).toEqual([]);
+    await phone.say('from the phone');
+    await bob.hears('from the phone');
+  });
+
+  test('what comes while the other pane is shown is unread until the person sees it', async () => {
+    const context = await open();
+    const [alice, bob] = await twoPeople(context, stack().url, ['asta', 'bruno']);
+    await alice.page.setViewportSize({ width: 360, height: 740 });
+    await alice.page.getByRole('button', { name: 'Inside' }).click();
+    const reads: string[] = [];
+    alice.page.on('request', (request: Request) => {
+      if (request.url().endsWith('/read')) reads.push(request.url());
+    });
+    const tab = alice.page.getByRole('navigation', { name: 'Panes' }).getByRole('button', { name: /^Chat/ });
+    for (const count of [1, 2]) {
+      await bob.say(`unseen ${count}`);
+      await tab.getByText(`${count} unread`).waitFor();
+    }
+    expect(reads).toEqual([]);
+    await tab.click();
+    await alice.hears('unseen 2');
+    await tab.getByText('unread').waitFor({ state: 'detached' });
   });
 
   test('offline: what is written waits, in order, over a reload too, and is sent when the network is back', async () => {
