@@ -8,6 +8,7 @@ import {
   craftRelabelling,
   craftUpdate,
 } from '../../../tools/harness/crafted-mls.ts';
+import { UntrustedDeviceError } from '../../../client/device/claims.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
@@ -37,7 +38,7 @@ beforeEach(async () => {
   asked.length = 0;
 });
 
-async function open(user: string): Promise<MlsDevice> {
+async function open(user: string, api = service.api(user)): Promise<MlsDevice> {
   const store = memoryStore();
   stores.set(user, store);
   const onJoinRequest: DeviceOptions['onJoinRequest'] = (_group, request) => {
@@ -45,7 +46,7 @@ async function open(user: string): Promise<MlsDevice> {
   };
   return MlsDevice.open({
     mls: tsMls,
-    api: service.api(user),
+    api,
     user,
     device: 'phone',
     keyPackages: 3,
@@ -233,6 +234,19 @@ describe('a device among members and a service that are not honest', () => {
     await expect(bob.receive()).rejects.toThrow('is not the joiner');
     expect(bob.members).toEqual(['alice', 'bob', 'mallory']);
     expect(service.reports(id)).toHaveLength(1);
+  });
+
+  test('adds nobody whom the service gives beside those who were asked for', async () => {
+    for (const user of ['bob', 'mallory', 'carol']) await open(user);
+    const honest = service.api('alice');
+    const claimGroupKeyPackages: typeof honest.claimGroupKeyPackages = (request) =>
+      honest.claimGroupKeyPackages({ ...request, users: [...request.users, 'mallory'] });
+    const alice = await open('alice', { ...honest, claimGroupKeyPackages });
+    const group = await alice.createGroup();
+    await expect(alice.invite(group.id, 'bob', 'carol')).rejects.toThrow(UntrustedDeviceError);
+    expect(group.members).toEqual(['alice']);
+    await alice.invite(group.id, 'bob', 'carol', 'mallory');
+    expect(group.members).toHaveLength(4);
   });
 
   test('does not join a group in which a known key belongs to another user', async () => {
