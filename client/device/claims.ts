@@ -72,10 +72,11 @@ async function verifyAll(
 ): Promise<KeyPackage[]> {
   const keyPackages: KeyPackage[] = [];
   for (const { device, keyPackage } of claimed) {
-    const read = mls.readKeyPackage(keyPackage);
-    const signatureKey = fromBase64(read.device);
-    const isVerified = read.user === user && (await authentication.verify({ user, device, signatureKey }));
+    const read = await mls.readKeyPackage(keyPackage);
+    const holder = { user, device, signatureKey: fromBase64(read.device) };
+    const isVerified = read.user === user && (await authentication.verify(holder));
     if (!isVerified) throw new UntrustedDeviceError(`the key of device ${device} is not a known key of ${user}`);
+    await authentication.remember?.([holder]);
     keyPackages.push(read);
   }
   return keyPackages;

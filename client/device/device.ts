@@ -17,9 +17,9 @@ import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
-import type { GroupState, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
+import type { GroupState, Leaf, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
 import { CIPHER_SUITE } from '../mls/mls-library.ts';
-import { fromBase64Url, toBase64Url } from '../platform/bytes.ts';
+import { fromBase64, fromBase64Url, toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
 import type { GroupRecord, QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
@@ -473,6 +473,7 @@ export class MlsDevice {
   async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
     const links = new Map(chain === undefined ? [] : [[seq, chain]]);
     const old = this.groups.get(id);
+    await this.#remember([...this.#parts.mls.view(state).leaves.values()]);
     const add = async (outbox: readonly QueuedMessage[]): Promise<MlsGroup> => {
       const record: GroupRecord = {
         ...{ state, position: seq, outbox, hasLeft: false, suspected: new Set<string>() },
@@ -493,6 +494,7 @@ export class MlsDevice {
     const { api, user, publicCommits = false } = this.#options;
     const { mls, identity: owner } = this.#parts;
     const store = this.#storeOf(id);
+    const remember = (leaves: readonly Leaf[]): Promise<void> => this.#remember(leaves);
     const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
@@ -516,9 +518,17 @@ export class MlsDevice {
     const group = new MlsGroup({
       ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
-      ...{ invite, replace, onRestart, onOutgoing },
+      ...{ invite, replace, remember, onRestart, onOutgoing },
     });
     return group;
+  }
+
+  /** The leaves of a group that this device has joined, or of a commit that it has followed: their signatures are verified. */
+  async #remember(leaves: readonly Leaf[]): Promise<void> {
+    const holders = leaves.flatMap(({ user, device }) =>
+      user === undefined ? [] : [{ user, signatureKey: fromBase64(device) }],
+    );
+    await this.#parts.authentication.remember?.(holders);
   }
 
   #joinContext(): Omit<JoinContext, 'beforeCommit' | 'api'> & { readonly api: DeviceApi } {

@@ -86,7 +86,7 @@ export class GroupCommits {
       await this.#log.save();
       try {
         const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
-        this.#log.enterEpoch(newState, seq);
+        await this.#log.enterEpoch(newState, seq);
         await this.#log.save();
         await this.#readBefore(seq);
         return change;

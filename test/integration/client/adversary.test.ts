@@ -19,7 +19,14 @@ import { GroupStore } from '../../../client/storage/group-store.ts';
 import type { DeviceIdentity } from '../../../client/device/identity.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
 import type { MlsLibrary } from '../../../client/mls/mls-library.ts';
-import { clientStateOf, decodeMessage, loadSuite, makeKeyPackage, trustingMls } from '../../../client/testing.ts';
+import {
+  clientStateOf,
+  decodeMessage,
+  encodeMessage,
+  loadSuite,
+  makeKeyPackage,
+  trustingMls,
+} from '../../../client/testing.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
 
@@ -247,6 +254,48 @@ describe('a device among members and a service that are not honest', () => {
     expect(group.members).toEqual(['alice']);
     await alice.invite(group.id, 'bob', 'carol', 'mallory');
     expect(group.members).toHaveLength(4);
+  });
+
+  test('believes no leaf that names the key of somebody else: its user can still be added', async () => {
+    const [alice, bob] = [await open('alice'), await open('bob')];
+    await open('mallory');
+    // Mallory's name and Bob's key, for which she cannot sign.
+    const key = Buffer.from(bob.signatureKey).toString('base64');
+    const forged = [...(stores.get('mallory')?.entries() ?? [])].map(([name, value]): [string, string] => {
+      if (name !== 'identity') return [name, value];
+      return [name, JSON.stringify({ ...(JSON.parse(value) as object), publicKey: key })];
+    });
+    const mallory = await MlsDevice.open({
+      ...{ mls: tsMls, api: service.api('mallory'), user: 'mallory', device: 'phone', store: memoryStore(forged) },
+    });
+    const { id } = await mallory.createGroup();
+    await mallory.invite(id, 'alice');
+    await expect(alice.joinGroups()).rejects.toThrow('could not be joined');
+    const group = await alice.createGroup();
+    await alice.invite(group.id, 'bob');
+    expect(group.members).toEqual(['alice', 'bob']);
+  });
+
+  test('takes no claimed key package without the signature of its key', async () => {
+    const [bob] = [await open('bob'), await open('mallory')];
+    const honest = service.api('alice');
+    const { publicPackage } = await makeKeyPackage(await identityOf('mallory'), suite);
+    const leafNode = { ...publicPackage.leafNode, signaturePublicKey: bob.signatureKey };
+    const keyPackage = encodeMessage({ wireformat: 'mls_key_package', keyPackage: { ...publicPackage, leafNode } });
+    let isForged = true;
+    const api: typeof honest = {
+      ...honest,
+      claimKeyPackages: async (user, request) => {
+        const { keyPackages, exhausted } = await honest.claimKeyPackages(user, request);
+        return { keyPackages: keyPackages.map((one) => (isForged ? { ...one, keyPackage } : one)), exhausted };
+      },
+    };
+    const alice = await open('alice', api);
+    const group = await alice.createGroup();
+    await expect(alice.invite(group.id, 'mallory')).rejects.toThrow('signature of the KeyPackage');
+    isForged = false;
+    await alice.invite(group.id, 'bob');
+    expect(group.members).toEqual(['alice', 'bob']);
   });
 
   test('does not join a group in which a known key belongs to another user', async () => {
