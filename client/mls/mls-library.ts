@@ -164,6 +164,8 @@ export interface MlsLibrary {
   newKeyPackage(owner: LeafOwner, options?: { readonly isLastResort?: boolean }): Promise<OwnKeyPackage>;
   /** Reads the KeyPackage of another device, and verifies its signatures (RFC 9420 §10.1). */
   readKeyPackage(message: string): Promise<KeyPackage>;
+  /** End of the lifetime of a KeyPackage (RFC 9420 §7.2), in milliseconds since 1970. */
+  endOf(keyPackage: string): number;
   /** KeyPackageRefs of those whom a Welcome is for (RFC 9420 §12.4.3.1). */
   readWelcome(message: string): readonly string[];
   /** @throws Error also if it has no ratchet tree */

@@ -96,6 +96,10 @@ class TsMls implements MlsLibrary {
     return { message, ...leafOf(keyPackage.leafNode) };
   }
 
+  endOf(keyPackage: string): number {
+    return Number(decodeKeyPackage(keyPackage).leafNode.lifetime.notAfter) * 1000;
+  }
+
   readWelcome(message: string): readonly string[] {
     const decoded = decodeMessage(message);
     return decoded.wireformat === 'mls_welcome'
