@@ -254,13 +254,30 @@ export class GroupLog implements GroupRecord {
     }
   }
 
+  /** The messages of this device that the service has lost, and nobody has deleted. */
+  get ownLost(): readonly (ReceivedMessage & { readonly id: string })[] {
+    const own = this.ownKey;
+    return this.history.filter(
+      (one): one is ReceivedMessage & { readonly id: string } =>
+        one.lost !== undefined && one.device === own && one.id !== undefined && one.isDeleted !== true,
+    );
+  }
+
+  /** Gives up lost messages, which another group has now, and saves that. */
+  async dropLost(messages: readonly ReceivedMessage[]): Promise<void> {
+    for (const message of messages) this.messages.drop(message);
+    if (messages.length > 0) await this.save();
+  }
+
   /**
    * What was encrypted is encrypted again: what it states about the log does not hold any more.
    * @param which messages of the outbox: those without an answer, or those that the service had accepted, and that the log does not have
+   * @param above only those that were accepted after this `seq`
    */
-  requeue(which: 'unanswered' | 'accepted'): void {
+  requeue(which: 'unanswered' | 'accepted', above = 0): void {
     const again = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
       if (queued === undefined || (accepted !== undefined) !== (which === 'accepted')) return [];
+      if (accepted !== undefined && accepted.seq <= above) return [];
       this.sent.delete(id);
       const { at, push } = queued;
       return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];

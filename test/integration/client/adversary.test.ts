@@ -8,11 +8,13 @@ import {
   craftRelabelling,
   craftUpdate,
 } from '../../../tools/harness/crafted-mls.ts';
+import { Deliveries } from '../../../client/chat/deliveries.ts';
 import { UntrustedDeviceError } from '../../../client/device/claims.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
+import { ForeignSuccessorError } from '../../../client/group/group.ts';
 import { OldGroupInfoError } from '../../../client/group/joining.ts';
 import type { JoinRequest } from '../../../client/group/proposals.ts';
 import { GroupStore } from '../../../client/storage/group-store.ts';
@@ -296,6 +298,55 @@ describe('a device among members and a service that are not honest', () => {
     isForged = false;
     await alice.invite(group.id, 'bob');
     expect(group.members).toEqual(['alice', 'bob']);
+  });
+
+  test('gives what waits to no successor with members whom the old group does not have', async () => {
+    const [alice, bob, mallory] = [await open('alice'), await open('bob'), await open('mallory')];
+    const old = await alice.createGroup();
+    await alice.invite(old.id, 'bob');
+    for (const device of [bob, alice]) await device.sync();
+    const trap = await mallory.createGroup();
+    await mallory.invite(trap.id, 'alice');
+    await alice.sync();
+    await old.enqueue({ id: 'for-bob', text: 'for bob', at: 0 });
+    service.supersede(old.id, trap.id);
+    const troubles: unknown[] = [];
+    const deliveries = new Deliveries({
+      successorOf: ({ successor = '' }) => alice.groups.get(successor),
+      isOnline: () => true,
+      onError: (error) => void troubles.push(error),
+      onHandedOver: () => undefined,
+      onEnd: () => undefined,
+      signal: () => new AbortController().signal,
+    });
+    old.successor = trap.id;
+    for (let connection = 1; connection <= 2; connection++) {
+      deliveries.begin(old);
+      await deliveries.end();
+    }
+    expect(troubles).toEqual([expect.any(ForeignSuccessorError)]);
+    expect(old.outbox).toMatchObject([{ id: 'for-bob', state: { kind: 'waiting' } }]);
+    expect(alice.group(trap.id).outbox).toEqual([]);
+    // Without the stranger the group is as good as any.
+    await alice.group(trap.id).remove('mallory');
+    deliveries.begin(old);
+    await deliveries.end();
+    expect(old.outbox).toEqual([]);
+    expect(troubles).toHaveLength(1);
+  });
+
+  test('invites nobody to a successor whom only the service takes for a member', async () => {
+    for (const user of ['bob', 'mallory']) await open(user);
+    const honest = service.api('alice');
+    const members: typeof honest.members = async (id, query) => {
+      const page = await honest.members(id, query);
+      return { ...page, members: [...page.members, ...page.members.map((one) => ({ ...one, user: 'mallory' }))] };
+    };
+    const alice = await open('alice', { ...honest, members });
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    const successor = await alice.reset(id);
+    expect(successor.members).toEqual(['alice', 'bob']);
   });
 
   test('does not join a group in which a known key belongs to another user', async () => {
