@@ -123,6 +123,7 @@ export type { RejoinReason } from './group/group-repair.ts';
 export { RestartPendingError } from './group/group-restart.ts';
 export type { OutboxMessage, SendOptions } from './group/group-messages.ts';
 export type { GroupApi, MlsGroup } from './group/group.ts';
+export { ForeignSuccessorError } from './group/group.ts';
 export type { Change, Plan } from './group/changes.ts';
 export { GroupRefusesJoinersError, OldGroupInfoError } from './group/joining.ts';
 export type { JoinRequest } from './group/proposals.ts';

@@ -41,6 +41,8 @@ export interface Http {
 
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
+/** Whatever a server asks for, nobody waits longer before the next try. A timer of more than 2^31 ms would end at once. */
+export const MAX_RETRY_MS = 60_000;
 
 /**
  * A wrapper of `fetch` that retries broken connections, timeouts, 503, and 429 with `Retry-After`. A retry has the same
@@ -96,5 +98,5 @@ export function createHttp({ baseUrl, token, device, attempts = 6, timeoutMs = 1
 export async function pause(attempt: number, error: unknown, signal?: AbortSignal): Promise<void> {
   const backoff = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS) * (0.5 + Math.random() / 2);
   const retryAfter = error instanceof ProblemError ? error.retryAfterMs : undefined;
-  await sleep(retryAfter ?? backoff, signal);
+  await sleep(Math.min(retryAfter ?? backoff, MAX_RETRY_MS), signal);
 }

@@ -1,5 +1,7 @@
 import type { Problem, ProblemCode } from './types.ts';
 
+const PROBLEM_TYPE = 'application/problem+json';
+
 /** Details of a lost commit: the epoch of the group, the commit that won, and the position from which to read. */
 export interface EpochConflict {
   readonly currentEpoch: number;
@@ -43,10 +45,19 @@ export class ProblemError extends Error {
   }
 }
 
-/** Reads an unsuccessful response; the body need not be a problem document. */
+/** Reads an unsuccessful response; the body need not be a problem document. A proxy may answer with JSON of its own. */
 export async function toProblem(response: Response): Promise<ProblemError> {
-  const body: unknown = await response.json().catch(() => undefined);
+  const isProblem = response.headers.get('content-type')?.startsWith(PROBLEM_TYPE) === true;
+  const body: unknown = isProblem ? await response.json().catch(() => undefined) : await response.body?.cancel();
   return new ProblemError(isObject(body) ? body : {}, response);
+}
+
+/**
+ * The service itself says no: what was asked did not happen, and with the same bytes it will not. Everything else proves nothing: a
+ * broken connection, the page of a proxy, or a fault of the service, which may have done it.
+ */
+export function isRefusal(error: unknown): error is ProblemError {
+  return error instanceof ProblemError && error.code !== 'unknown' && error.status < 500 && !error.isRetryable;
 }
 
 /** The problem with which the service would refuse what this device knows to be wrong. */

@@ -1,7 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import { createParser } from 'eventsource-parser';
 import type { Http, RequestOptions } from './http.ts';
-import { pause } from './http.ts';
+import { MAX_RETRY_MS, pause } from './http.ts';
 import { sleep } from '../platform/sleep.ts';
 import { ProblemError } from './problem.ts';
 
@@ -15,8 +15,6 @@ export interface LiveOptions {
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
-/** Whatever a server asks for, a stream is not away for longer. */
-const MAX_RETRY_MS = 60_000;
 /** The service asks the client to connect again; the stream itself is in order. */
 const ASKS_TO_RECONNECT: readonly (string | undefined)[] = ['reconnect', 'slow-consumer'];
 

@@ -1,5 +1,6 @@
 import { pause } from '../api/http.ts';
 import type { MlsGroup } from '../group/group.ts';
+import { ForeignSuccessorError } from '../group/group.ts';
 
 export interface DeliveryOptions {
   /** The group that replaced this one, if this device has it. */
@@ -7,6 +8,8 @@ export interface DeliveryOptions {
   /** Without a connection a try is of no use: the next connection begins anew. */
   readonly isOnline: () => boolean;
   readonly onError: (error: unknown, conversation: string) => void;
+  /** Called with each message that waits in the successor from now on. */
+  readonly onHandedOver: (id: string, conversation: string) => void;
   /** Called when nothing waits, or what waits has to wait longer. */
   readonly onEnd: () => void;
   /** Of the life that the chat has now. */
@@ -19,6 +22,8 @@ export class Deliveries {
   readonly #running = new Map<MlsGroup, Promise<void>>();
   /** Groups in which something came while their delivery ran. It may have been on its way out. */
   readonly #again = new Set<MlsGroup>();
+  /** Groups whose successor has members that the group does not have. */
+  readonly #withheld = new WeakSet<MlsGroup>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -55,8 +60,10 @@ export class Deliveries {
       } catch (error) {
         // The successor has what waits as soon as this device has the successor.
         if (group.successor !== undefined && this.#options.successorOf(group) === undefined) return;
-        onError(error, group.id);
-        if (!isOnline()) return;
+        const isForeign = error instanceof ForeignSuccessorError;
+        if (!isForeign || !this.#withheld.has(group)) onError(error, group.id);
+        if (isForeign) this.#withheld.add(group);
+        if (isForeign || !isOnline()) return;
         await pause(attempt, error, signal).catch(() => undefined);
       }
     }
@@ -65,7 +72,7 @@ export class Deliveries {
   async #sendAll(group: MlsGroup): Promise<void> {
     const next = this.#options.successorOf(group);
     if (next !== undefined) {
-      await group.handOver(next);
+      for (const id of await group.handOver(next)) this.#options.onHandedOver(id, group.id);
       this.begin(next);
       return;
     }

@@ -70,6 +70,7 @@ export class LocalChat implements Chat {
       successorOf: ({ successor = '' }) => groups.get(successor),
       isOnline: () => this.#connection === 'online',
       onError: (error, conversation) => this.#trouble(error, conversation),
+      onHandedOver: (id, conversation) => parts.listeners.tell('cancelled', { conversation, id }),
       onEnd: () => this.#changed(),
       signal: () => this.#stop.signal,
     });

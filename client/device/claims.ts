@@ -19,7 +19,7 @@ export interface Claims {
   readonly missing: readonly MissingUser[];
 }
 
-/** The authentication service does not confirm the signature key in a claimed key package. */
+/** The authentication service does not confirm the signature key in a claimed key package, or nobody asked for its user. */
 export class UntrustedDeviceError extends Error {
   override readonly name = 'UntrustedDeviceError';
 }
@@ -36,6 +36,7 @@ const MAX_USERS = 1000;
 export async function claimFor(context: ClaimContext, conversation: string, users: readonly string[]): Promise<Claims> {
   const { api, mls } = context;
   const { cipherSuite } = mls;
+  const wanted = new Set(users);
   const [only] = users;
   if (only !== undefined && users.length === 1) {
     const { keyPackages, exhausted } = await api.claimKeyPackages(only, { conversation, cipherSuite });
@@ -48,10 +49,11 @@ export async function claimFor(context: ClaimContext, conversation: string, user
   const found: KeyPackage[] = [];
   const exhausted: Claims['exhausted'][number][] = [];
   const missing: MissingUser[] = [];
-  for (let waiting = [...new Set(users)]; waiting.length > 0;) {
+  for (let waiting = [...wanted]; waiting.length > 0;) {
     const asked = waiting.slice(0, MAX_USERS);
     const answer = await api.claimGroupKeyPackages({ users: asked, conversation, cipherSuite });
     for (const [user, keyPackages] of Object.entries(answer.claimed)) {
+      if (!wanted.has(user)) throw new UntrustedDeviceError(`nobody asked for key packages of ${user}`);
       found.push(...(await verifyAll(context, user, keyPackages)));
     }
     exhausted.push(...answer.exhausted);
@@ -70,10 +72,11 @@ async function verifyAll(
 ): Promise<KeyPackage[]> {
   const keyPackages: KeyPackage[] = [];
   for (const { device, keyPackage } of claimed) {
-    const read = mls.readKeyPackage(keyPackage);
-    const signatureKey = fromBase64(read.device);
-    const isVerified = read.user === user && (await authentication.verify({ user, device, signatureKey }));
+    const read = await mls.readKeyPackage(keyPackage);
+    const holder = { user, device, signatureKey: fromBase64(read.device) };
+    const isVerified = read.user === user && (await authentication.verify(holder));
     if (!isVerified) throw new UntrustedDeviceError(`the key of device ${device} is not a known key of ${user}`);
+    await authentication.remember?.([holder]);
     keyPackages.push(read);
   }
   return keyPackages;

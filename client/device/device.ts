@@ -1,7 +1,7 @@
 import { Mutex } from 'async-mutex';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
+import { hasCode, isRefusal, successorOf } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
 import { DeletionSecrets } from '../group/deletion-secrets.ts';
 import type { LogEvent } from '../chain/events.ts';
@@ -17,9 +17,9 @@ import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
-import type { GroupState, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
+import type { GroupState, Leaf, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
 import { CIPHER_SUITE } from '../mls/mls-library.ts';
-import { fromBase64Url, toBase64Url } from '../platform/bytes.ts';
+import { fromBase64, fromBase64Url, toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
 import type { GroupRecord, QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
@@ -187,21 +187,39 @@ export class MlsDevice {
 
   /**
    * Creates a group and its conversation. Both have the same id (RFC 9420 §11).
-   * @param id a second call with it goes on with the first. @default a new one
+   * @param id a second call with it goes on with the first: also where that one did not come to its end. @default a new one
    */
   async createGroup(policy?: NewPolicy, id = newGroupId()): Promise<MlsGroup> {
     const known = this.groups.get(id);
-    if (known !== undefined) return known;
-    const { state, groupInfo } = await this.#newState(fromBase64Url(id));
+    if (known !== undefined && (known.position > 0 || known.epoch > 0)) return known;
+    const before = known === undefined ? undefined : (await this.#storeOf(id).load())?.state;
+    const { mls } = this.#parts;
+    const state = before ?? (await this.#newState(fromBase64Url(id)));
     // First the state: a conversation whose only group state is lost would be of no use.
-    const group = await this.#addGroup(id, { state, seq: 0, chain: chainOrigin(id, 0) });
+    const group = known ?? (await this.#addGroup(id, { state, seq: 0, chain: chainOrigin(id, 0) }));
+    const groupInfo = await mls.groupInfo(state);
     try {
       await this.#options.api.createConversation({ id, groupInfo, ...(policy === undefined ? {} : { policy }) });
     } catch (error) {
-      if (error instanceof ProblemError) await this.forget(id);
+      // Without a refusal the service may have it: then the next call finds it, with the only state.
+      if (!isRefusal(error)) throw error;
+      if (known !== undefined && hasCode(error, 'conversation-exists') && (await this.#isCreator(id))) return group;
+      await this.forget(id);
       throw error;
     }
     return group;
+  }
+
+  /** This user has been in the conversation from its beginning. */
+  async #isCreator(conversation: string): Promise<boolean> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.#options.api.members(conversation, cursor === undefined ? {} : { cursor });
+      const own = page.members.find(({ user }) => user === this.user);
+      if (own !== undefined) return own.joinedSeq === 0;
+      cursor = page.next;
+    } while (cursor !== undefined);
+    return false;
   }
 
   /** Adds all devices of users. For the own user, adds the other devices. */
@@ -327,7 +345,8 @@ export class MlsDevice {
   async #reset(conversation: string, { without, including }: Replacement): Promise<MlsGroup> {
     const { api } = this.#options;
     const successor = newGroupId();
-    const { state, groupInfo } = await this.#newState(fromBase64Url(successor));
+    const state = await this.#newState(fromBase64Url(successor));
+    const groupInfo = await this.#parts.mls.groupInfo(state);
     await api.reset(conversation, successor);
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
@@ -336,9 +355,11 @@ export class MlsDevice {
     if (without.length > 0) await group.expel(without);
     else await api.supplyGroupInfo(successor, groupInfo);
     const users = new Set<string>(including);
+    // Only the service says whom the new conversation has. A device without the old group can but believe it.
+    const isBelieved = (user: string): boolean => old?.believedMembers.has(user) ?? true;
     for (let cursor: string | undefined; ;) {
       const page = await api.members(successor, cursor === undefined ? {} : { cursor });
-      for (const { user } of page.members) users.add(user);
+      for (const { user } of page.members) if (isBelieved(user)) users.add(user);
       if ((cursor = page.next) === undefined) break;
     }
     await this.invite(successor, ...users);
@@ -370,12 +391,11 @@ export class MlsDevice {
     return this.#renewing;
   }
 
-  async #newState(groupId: Uint8Array): Promise<{ state: GroupState; groupInfo: string }> {
+  async #newState(groupId: Uint8Array): Promise<GroupState> {
     const { api, externalSender: isWanted = false } = this.#options;
     const { mls, identity } = this.#parts;
     const externalSender = isWanted ? await api.externalSender(mls.cipherSuite) : undefined;
-    const state = await mls.create(groupId, identity, externalSender);
-    return { state, groupInfo: await mls.groupInfo(state) };
+    return mls.create(groupId, identity, externalSender);
   }
 
   #storeOf(conversation: string): GroupStore {
@@ -473,6 +493,7 @@ export class MlsDevice {
   async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
     const links = new Map(chain === undefined ? [] : [[seq, chain]]);
     const old = this.groups.get(id);
+    await this.#remember([...this.#parts.mls.view(state).leaves.values()]);
     const add = async (outbox: readonly QueuedMessage[]): Promise<MlsGroup> => {
       const record: GroupRecord = {
         ...{ state, position: seq, outbox, hasLeft: false, suspected: new Set<string>() },
@@ -493,6 +514,7 @@ export class MlsDevice {
     const { api, user, publicCommits = false } = this.#options;
     const { mls, identity: owner } = this.#parts;
     const store = this.#storeOf(id);
+    const remember = (leaves: readonly Leaf[]): Promise<void> => this.#remember(leaves);
     const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
@@ -516,9 +538,17 @@ export class MlsDevice {
     const group = new MlsGroup({
       ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
-      ...{ invite, replace, onRestart, onOutgoing },
+      ...{ invite, replace, remember, onRestart, onOutgoing },
     });
     return group;
+  }
+
+  /** The leaves of a group that this device has joined, or of a commit that it has followed: their signatures are verified. */
+  async #remember(leaves: readonly Leaf[]): Promise<void> {
+    const holders = leaves.flatMap(({ user, device }) =>
+      user === undefined ? [] : [{ user, signatureKey: fromBase64(device) }],
+    );
+    await this.#parts.authentication.remember?.(holders);
   }
 
   #joinContext(): Omit<JoinContext, 'beforeCommit' | 'api'> & { readonly api: DeviceApi } {

@@ -19,6 +19,8 @@ type StoredKeyPackage = Readonly<Record<string, string>> & {
 };
 
 const PREFIX = 'key-package/';
+/** A Welcome waits so long for its device, and may be for a key package that has ended meanwhile. */
+const KEPT_AFTER_MS = 30 * 24 * 3600 * 1000;
 
 /** The key packages of a device: the service holds the public parts, the device's store the secrets (RFC 9420 §10, §16.8). */
 export class KeyPackagePool {
@@ -32,6 +34,7 @@ export class KeyPackagePool {
   async topUp(): Promise<void> {
     const { api, size, store } = this.#options;
     const stock = await api.keyPackageCount();
+    await this.#dropEnded();
     const known = await store.keys(PREFIX);
     // The store lost the secrets of the key packages that the service holds, so no other device may get these any more.
     const isLost = known.length === 0 && (stock.available > 0 || stock.lastResort);
@@ -69,6 +72,17 @@ export class KeyPackagePool {
     // The old last resort stays: other devices may have claimed it too, and their Welcomes need its secrets.
     if (isLastResort) await api.uploadKeyPackages({ keyPackages: [], lastResort: await this.#make(true) });
     else await store.write([[`${PREFIX}${ref}`, undefined]]);
+  }
+
+  /** Deletes the secrets that no Welcome can need any more: of spares, of last resorts, and of what nobody claimed. */
+  async #dropEnded(): Promise<void> {
+    const { mls, store } = this.#options;
+    const ended: string[] = [];
+    for (const key of await store.keys(PREFIX)) {
+      const own = await this.#load(key.slice(PREFIX.length));
+      if (own !== undefined && mls.endOf(own.message) + KEPT_AFTER_MS < Date.now()) ended.push(key);
+    }
+    if (ended.length > 0) await store.write(ended.map((key) => [key, undefined]));
   }
 
   /** A new key package that the service does not hold, for a request to join. */

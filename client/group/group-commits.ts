@@ -1,6 +1,7 @@
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
-import { epochConflict, hasCode, ProblemError } from '../api/problem.ts';
+import { epochConflict, hasCode, isRefusal } from '../api/problem.ts';
+import type { ChainPosition } from '../chain/position.ts';
 import { usersByLeaf } from '../mls/leaves.ts';
 import type { GroupState, GroupView, MlsLibrary, Proposal } from '../mls/mls-library.ts';
 import { newId } from '../platform/bytes.ts';
@@ -18,6 +19,16 @@ export interface CommitOptions {
   readonly id: string;
   /** Sends commits and proposals as PublicMessage, so that the service can check their content. @default false */
   readonly publicCommits?: boolean;
+}
+
+/** A commit, and what it was built for. */
+interface Unanswered {
+  readonly change: Change;
+  readonly built: BuiltCommit;
+  /** The wanted change, and the pending proposals. */
+  readonly text: string;
+  /** What the commit says of the log. */
+  readonly stated: ChainPosition | undefined;
 }
 
 const MAX_ATTEMPTS = 20;
@@ -41,6 +52,8 @@ export class GroupCommits {
   readonly #options: CommitOptions;
   readonly #log: GroupLog;
   readonly #catchUp: () => Promise<void>;
+  /** The newest commit whose answer is missing. */
+  #unanswered: Unanswered | undefined;
   /** The service or the MLS library refused the pending proposals of this epoch in a commit of this device. */
   #epochWithBadProposals = -1;
   /** Requests to join that this device shall commit, by ProposalRef. */
@@ -71,8 +84,11 @@ export class GroupCommits {
       let change: Change;
       let built: BuiltCommit;
       try {
-        const removals = await this.#otherDevicesOfLeavers(view, planned);
-        ({ change, built } = await this.#build(state, [...planned, ...removals]));
+        const wanted = [...planned, ...(await this.#otherDevicesOfLeavers(view, planned))];
+        const text = JSON.stringify([wanted, [...view.proposals.keys()], without]);
+        const known = this.#builtBefore(text);
+        ({ change, built } = known ?? (await this.#build(state, wanted)));
+        this.#unanswered = known ?? { change, built, text, stated: this.#log.verified };
       } catch (error) {
         // One member's invalid proposal must not stop the others.
         if (!(error instanceof GroupRefusesJoinersError) && canRetryWithoutPending()) continue;
@@ -82,16 +98,15 @@ export class GroupCommits {
       const removes = [...new Set([...(built.bundle.removes ?? []), ...without])];
       const bundle = { ...built.bundle, ...(removes.length === 0 ? {} : { removes }) };
       // RFC 9420 §14: the new epoch begins when the service accepts the commit, not when the device builds it.
-      this.#log.pendingCommits.set(bundle.commit, newState);
-      await this.#log.save();
+      if (!this.#log.pendingCommits.has(bundle.commit)) await this.#keepPending(bundle.commit, newState);
       try {
         const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
-        this.#log.enterEpoch(newState, seq);
+        await this.#log.enterEpoch(newState, seq);
         await this.#log.save();
         await this.#readBefore(seq);
         return change;
       } catch (error) {
-        if (error instanceof ProblemError && !error.isRetryable) this.#log.pendingCommits.delete(bundle.commit);
+        if (isRefusal(error)) this.#log.pendingCommits.delete(bundle.commit);
         if (hasCode(error, ...BAD_PROPOSAL_CODES) && canRetryWithoutPending()) continue;
         const conflict = epochConflict(error);
         if (conflict === undefined || lost >= MAX_ATTEMPTS) throw error;
@@ -104,6 +119,28 @@ export class GroupCommits {
         await sleep(Math.random() * BACKOFF_MS * lost++);
       }
     }
+  }
+
+  /** A commit is durable before anybody can get it. */
+  async #keepPending(commit: string, next: GroupState): Promise<void> {
+    const { pendingCommits } = this.#log;
+    pendingCommits.set(commit, next);
+    await this.#log.save().catch((error: unknown) => {
+      pendingCommits.delete(commit);
+      throw error;
+    });
+  }
+
+  /**
+   * The commit of this change that has no answer yet: it is sent again with the same bytes, as a message is. Each new one would be
+   * one more state to keep.
+   */
+  #builtBefore(text: string): Unanswered | undefined {
+    const known = this.#unanswered;
+    if (known?.text !== text || !this.#log.pendingCommits.has(known.built.bundle.commit)) return undefined;
+    const { stated } = known;
+    const isOnLog = stated === undefined || this.#log.chain.at(stated.seq)?.chain === stated.chain;
+    return isOnLog ? known : undefined;
   }
 
   /**

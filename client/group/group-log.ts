@@ -9,8 +9,8 @@ import { positionText } from '../chain/position.ts';
 import type { Statement } from '../chain/statement.ts';
 import { Statements } from '../chain/statements.ts';
 import { contentHash } from '../chain/values.ts';
-import { usersByLeaf } from '../mls/leaves.ts';
-import type { GroupState, GroupView, MessageSender, MlsLibrary } from '../mls/mls-library.ts';
+import { devicesOf, usersByLeaf } from '../mls/leaves.ts';
+import type { GroupState, GroupView, Leaf, MessageSender, MlsLibrary, Processed } from '../mls/mls-library.ts';
 import { toBase64 } from '../platform/bytes.ts';
 import type { CommitNote } from '../restart/journal.ts';
 import { Journal } from '../restart/journal.ts';
@@ -39,6 +39,8 @@ export interface LogOptions {
   readonly record: GroupRecord;
   /** Messages that the device read before, in log order. */
   readonly history: readonly ReceivedMessage[];
+  /** Called with the leaves that an accepted commit brought, before the group goes on with them. */
+  readonly remember: (leaves: readonly Leaf[]) => Promise<void>;
   /** Called with each new message, after the store has saved it. */
   readonly onMessage: (message: ReceivedMessage) => void;
   /** Called with each new request of an outsider to join. */
@@ -252,13 +254,30 @@ export class GroupLog implements GroupRecord {
     }
   }
 
+  /** The messages of this device that the service has lost, and nobody has deleted. */
+  get ownLost(): readonly (ReceivedMessage & { readonly id: string })[] {
+    const own = this.ownKey;
+    return this.history.filter(
+      (one): one is ReceivedMessage & { readonly id: string } =>
+        one.lost !== undefined && one.device === own && one.id !== undefined && one.isDeleted !== true,
+    );
+  }
+
+  /** Gives up lost messages, which another group has now, and saves that. */
+  async dropLost(messages: readonly ReceivedMessage[]): Promise<void> {
+    for (const message of messages) this.messages.drop(message);
+    if (messages.length > 0) await this.save();
+  }
+
   /**
    * What was encrypted is encrypted again: what it states about the log does not hold any more.
    * @param which messages of the outbox: those without an answer, or those that the service had accepted, and that the log does not have
+   * @param above only those that were accepted after this `seq`
    */
-  requeue(which: 'unanswered' | 'accepted'): void {
+  requeue(which: 'unanswered' | 'accepted', above = 0): void {
     const again = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
       if (queued === undefined || (accepted !== undefined) !== (which === 'accepted')) return [];
+      if (accepted !== undefined && accepted.seq <= above) return [];
       this.sent.delete(id);
       const { at, push } = queued;
       return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];
@@ -299,9 +318,12 @@ export class GroupLog implements GroupRecord {
   /**
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
    */
-  enterEpoch(state: GroupState, seq: number): void {
-    const { mls } = this.#options;
-    this.journal.noteCommit(this.view, mls.view(state), seq, [...this.pendingCommits.values()].includes(state));
+  async enterEpoch(state: GroupState, seq: number): Promise<void> {
+    const { mls, remember } = this.#options;
+    const [before, after] = [this.view, mls.view(state)];
+    const known = devicesOf(before);
+    await remember([...after.leaves.values()].filter(({ device }) => !known.has(device)));
+    this.journal.noteCommit(before, after, seq, [...this.pendingCommits.values()].includes(state));
     this.state = state;
     this.chain.epochSeq = seq;
     this.pendingCommits.clear();
@@ -319,7 +341,7 @@ export class GroupLog implements GroupRecord {
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq);
+    await this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq);
     if (chain !== undefined) this.chain.begin({ seq, chain });
     this.position = seq;
     this.hasLeft = false;
@@ -385,7 +407,7 @@ export class GroupLog implements GroupRecord {
     if (entry.kind === 'proposal') return this.#processProposal(entry, ciphertext);
     const own = this.pendingCommits.get(ciphertext);
     // The service accepted this own commit, but its answer was lost.
-    if (own !== undefined) this.enterEpoch(own, entry.seq);
+    if (own !== undefined) await this.enterEpoch(own, entry.seq);
     else await this.#processCommit(entry, ciphertext);
   }
 
@@ -492,13 +514,18 @@ export class GroupLog implements GroupRecord {
   }
 
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
+    const { state, sender, authenticatedData } = await this.#readCommit(entry, ciphertext);
+    this.#hear(entry, sender, this.#statementIn(authenticatedData));
+    await this.enterEpoch(state, entry.seq);
+  }
+
+  async #readCommit(entry: Entry, ciphertext: string): Promise<Processed> {
     const { mls } = this.#options;
     try {
       const result = await mls.process(this.state, ciphertext);
       if (result.kind !== 'commit') throw new Error('not a commit');
       checkIdentities(this.view, mls.view(result.state), result);
-      this.#hear(entry, result.sender, this.#statementIn(result.authenticatedData));
-      this.enterEpoch(result.state, entry.seq);
+      return result;
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }

@@ -1,5 +1,6 @@
 import type { ParleyClient } from '../api/parley-client.ts';
-import { documentOf, hasCode, ProblemError } from '../api/problem.ts';
+import type { ProblemError } from '../api/problem.ts';
+import { documentOf, hasCode, isRefusal } from '../api/problem.ts';
 import type { Problem, PushLevel, SendResult } from '../api/types.ts';
 import { digestOf } from '../chain/values.ts';
 import type { MlsLibrary } from '../mls/mls-library.ts';
@@ -49,8 +50,8 @@ export interface MessagesParts {
 const MAX_ATTEMPTS = 20;
 /** The group has gone on: the message is encrypted again, for the epoch that the log has come to. */
 const OUTDATED_CODES = ['epoch-too-old', 'removal-pending', 'commit-required'] as const;
-/** The message is not refused for what it is: it waits for another session, for a repair, or for the successor. */
-const WAITING_CODES = ['unauthenticated', 'log-restarted', 'superseded'] as const;
+/** The message is not refused for what it is: it waits for another session, a repair, the successor, or until the user is back. */
+const WAITING_CODES = ['unauthenticated', 'log-restarted', 'superseded', 'removed'] as const;
 
 /** The messages that a device sends to a group: at once, or through an outbox that survives everything. Call it in turn. */
 export class GroupMessages {
@@ -82,8 +83,18 @@ export class GroupMessages {
     const { log } = this.#parts;
     if (this.#isKnown(message.id)) return;
     log.outbox.push(message);
-    await log.save();
+    await this.#save(() => log.outbox.splice(log.outbox.indexOf(message), 1));
     this.#options.onOutgoing(shown(message));
+  }
+
+  /** Saves a change. What the store does not take is taken back: it must not be sent after the caller was told that it failed. */
+  async #save(takeBack: () => unknown): Promise<void> {
+    try {
+      await this.#parts.log.save();
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
   }
 
   /**
@@ -102,12 +113,8 @@ export class GroupMessages {
     const next = log.outbox.find(({ refused }) => refused === undefined);
     if (next === undefined) return false;
     await this.#parts.commits.commit(planPending);
-    const { id, text, at, push } = next;
-    const entry = await this.#encrypt(text, id, id, (ciphertext) => {
-      log.outbox.splice(log.outbox.indexOf(next), 1);
-      return { queued: { ciphertext, at, ...(push === undefined ? {} : { push }) } };
-    });
-    await this.#post(id, entry);
+    const { sent } = await this.#encrypt(next.text, next.id, next.id, next);
+    await this.#post(next.id, sent);
     return true;
   }
 
@@ -119,7 +126,7 @@ export class GroupMessages {
     if (found === undefined) return false;
     const { refused: _refused, ...message } = found;
     log.outbox[index] = message;
-    await log.save();
+    await this.#save(() => log.outbox.splice(log.outbox.indexOf(message), 1, found));
     this.#options.onOutgoing(shown(message));
     return true;
   }
@@ -129,8 +136,8 @@ export class GroupMessages {
     const { log } = this.#parts;
     const index = log.outbox.findIndex((one) => one.id === id);
     if (index === -1) return false;
-    log.outbox.splice(index, 1);
-    await log.save();
+    const gone = log.outbox.splice(index, 1);
+    await this.#save(() => log.outbox.splice(index, 0, ...gone));
     return true;
   }
 
@@ -140,16 +147,11 @@ export class GroupMessages {
     for (let attempt = 1; ; attempt++) {
       // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await commits.commit(planPending);
-      let ciphertext = '';
-      const sent = await this.#encrypt(text, messageId, entryId, (bytes) => {
-        ciphertext = bytes;
-        return {};
-      });
+      const { sent, ciphertext } = await this.#encrypt(text, messageId, entryId);
       try {
         return await this.#submit(entryId, ciphertext, sent, options);
       } catch (error) {
-        const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) log.sent.delete(entryId); // else the service may have stored it, and the log has it
+        if (isRefusal(error)) log.sent.delete(entryId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await catchUp();
       }
@@ -159,25 +161,36 @@ export class GroupMessages {
   /**
    * Encrypts a message. The new state counts before the service answers, unlike after a commit: if the service refuses the message,
    * one generation of keys stays unused. With the old state the next message would have the same key and nonce.
+   * @param next the message of the outbox that it is
    */
   async #encrypt(
     text: string,
     messageId: string,
     entryId: string,
-    more: (ciphertext: string) => Pick<SentMessage, 'queued'>,
-  ): Promise<SentMessage> {
+    next?: QueuedMessage,
+  ): Promise<{ sent: SentMessage; ciphertext: string }> {
     const { mls } = this.#options;
     const { log } = this.#parts;
-    const { state, message } = await mls.encrypt(log.state, new TextEncoder().encode(text), log.stated(messageId));
+    const { state, message: ciphertext } = await mls.encrypt(
+      log.state,
+      new TextEncoder().encode(text),
+      log.stated(messageId),
+    );
     const sent: SentMessage = {
-      ...{ text, digest: digestOf(fromBase64(message)) },
+      ...{ text, digest: digestOf(fromBase64(ciphertext)) },
       ...(entryId === messageId ? {} : { messageId }),
-      ...more(message),
+      ...(next === undefined ? {} : { queued: { ciphertext, at: next.at, ...pushOf(next) } }),
     };
+    const before = [...log.outbox];
+    log.outbox.splice(0, log.outbox.length, ...before.filter((one) => one !== next));
     log.state = state;
     log.sent.set(entryId, sent);
-    await log.save();
-    return sent;
+    // The state stays: it only lacks a key. The bytes are no longer known, so that nobody sends them before they are durable.
+    await this.#save(() => {
+      log.sent.delete(entryId);
+      log.outbox.splice(0, log.outbox.length, ...before);
+    });
+    return { sent, ciphertext };
   }
 
   async #submit(entryId: string, ciphertext: string, sent: SentMessage, options: SendOptions): Promise<SendResult> {
@@ -196,25 +209,26 @@ export class GroupMessages {
     const { log, catchUp } = this.#parts;
     const { queued } = sent;
     if (queued === undefined) return;
-    const { ciphertext, at, push } = queued;
+    const { ciphertext, at } = queued;
     const id = sent.messageId ?? entryId;
     try {
-      const { seq } = await this.#submit(entryId, ciphertext, sent, push === undefined ? {} : { push });
+      const { seq } = await this.#submit(entryId, ciphertext, sent, pushOf(queued));
       this.#outdated = 0;
       await log.save();
       this.#options.onOutgoing({ id, text: sent.text, at, state: { kind: 'sent', seq } });
     } catch (error) {
-      if (!(error instanceof ProblemError) || error.isRetryable) throw error;
+      if (!isRefusal(error)) throw error;
       log.sent.delete(entryId);
       if (hasCode(error, 'id-reused')) return this.#foundAccepted(id, sent.text, at, error);
       // A refusal is an answer about these bytes: the log does not have them, so they may be encrypted again.
-      const message = { id, text: sent.text, at, ...(push === undefined ? {} : { push }) };
+      const message = { id, text: sent.text, at, ...pushOf(queued) };
       const isOutdated = hasCode(error, ...OUTDATED_CODES) && this.#outdated++ < MAX_ATTEMPTS;
       const isWaiting = isOutdated || hasCode(error, ...WAITING_CODES);
       const next = isWaiting ? message : { ...message, refused: documentOf(error) };
       log.outbox.unshift(next);
       await log.save();
-      if (isOutdated) return catchUp();
+      if (isOutdated || hasCode(error, 'removed')) await catchUp();
+      if (isOutdated || log.isRemoved) return;
       if (isWaiting) throw error;
       this.#options.onOutgoing(shown(next));
     }
@@ -233,6 +247,10 @@ export class GroupMessages {
     const isShown = log.history.some((one) => one.id === id && one.device === log.ownKey);
     return isSent || isShown || log.outbox.some((one) => one.id === id);
   }
+}
+
+function pushOf({ push }: Pick<QueuedMessage, 'push'>): Pick<QueuedMessage, 'push'> {
+  return push === undefined ? {} : { push };
 }
 
 function shown({ id, text, at, refused }: QueuedMessage): OutboxMessage {

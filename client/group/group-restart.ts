@@ -1,5 +1,5 @@
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, lastSeqOf, ProblemError } from '../api/problem.ts';
+import { hasCode, isRefusal, lastSeqOf, ProblemError } from '../api/problem.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import { positionText } from '../chain/position.ts';
 import { devicesOf, leafWithKey } from '../mls/leaves.ts';
@@ -302,7 +302,7 @@ export class GroupRestart {
     try {
       await this.#options.invite(users);
     } catch (error) {
-      if (!(error instanceof ProblemError) || error.isRetryable || hasCode(error, 'log-restarted')) throw error;
+      if (!isRefusal(error) || hasCode(error, 'log-restarted')) throw error;
     } finally {
       this.#isInviting = false;
     }

@@ -62,6 +62,17 @@ const MAX_RESTARTS = 3;
 const JOINERS_LIMIT_MS = 10_000;
 const JOINERS_POLL_MS = 50;
 
+/** The service names a group as successor that has members whom the old one does not have: what waits is not meant for them. */
+export class ForeignSuccessorError extends Error {
+  override readonly name = 'ForeignSuccessorError';
+
+  constructor(conversation: string, strangers: readonly string[]) {
+    super(
+      `what waits in ${conversation} is not sent to its successor, because it was not written for ${strangers.join(', ')}`,
+    );
+  }
+}
+
 /** The membership of one device in one MLS group, in step with the conversation's log. */
 export class MlsGroup {
   /** Id of the conversation that replaced this one. */
@@ -182,6 +193,17 @@ export class MlsGroup {
     return [...usersByLeaf(this.#log.view).values()];
   }
 
+  /**
+   * Users whom this device takes for members, whatever the service says: those in its tree, and those whom lost commits had added,
+   * without those whom lost commits had removed.
+   */
+  get believedMembers(): ReadonlySet<string> {
+    const { adds = [], removals = [] } = this.restart ?? {};
+    const users = new Set([this.user, ...this.members, ...adds.map(({ user }) => user)]);
+    for (const { user, isWholeUser } of removals) if (isWholeUser) users.delete(user);
+    return users;
+  }
+
   /** Base64. Two devices with the same epoch authenticator have the same group state (RFC 9420 §8.7). */
   get epochAuthenticator(): string {
     return this.#log.view.epochAuthenticator;
@@ -258,22 +280,42 @@ export class MlsGroup {
     return this.#inTurn(() => this.#messages.cancel(id));
   }
 
-  /** Gives what waits to the group that replaced this one. After a crash in the middle, call it again: nothing comes twice. */
-  async handOver(successor: MlsGroup): Promise<void> {
-    if (this.outbox.length === 0) return;
-    try {
-      // The answer to a message may be missing that the old log has.
-      await this.deliver();
-    } catch (error) {
+  /**
+   * Gives what waits to the group that replaced this one, and before it the own messages that the log of this one has lost. After a
+   * crash in the middle, call it again: nothing comes twice.
+   * @returns ids of the messages that wait there now
+   * @throws ForeignSuccessorError
+   */
+  async handOver(successor: MlsGroup): Promise<string[]> {
+    if (this.outbox.length === 0 && this.#log.ownLost.length === 0) return [];
+    const ignoreEnd = (error: unknown): void => {
       if (!hasCode(error, 'superseded', 'removed', 'not-found')) throw error;
-    }
+    };
+    // The answer to a message may be missing that the old log has.
+    await this.deliver().catch(ignoreEnd);
     await this.#inTurn(() => {
       this.#log.requeue('unanswered');
+      // Up to there the old log has what it had accepted.
+      if (this.restart !== undefined) this.#log.requeue('accepted', this.restart.agreed);
       return this.#log.save();
     });
+    const lost = this.#log.ownLost;
     const waiting = this.#log.outbox.filter(({ refused }) => refused === undefined);
+    // Who was added while this device was away is in the log.
+    if (this.#strangersIn(successor).length > 0) await this.receive().catch(ignoreEnd);
+    const strangers = this.#strangersIn(successor);
+    if (strangers.length > 0) throw new ForeignSuccessorError(this.id, strangers);
+    for (const { id, text, at = 0 } of lost) await successor.enqueue({ id, text, at, push: 'none' });
     for (const message of waiting) await successor.enqueue(message);
-    for (const { id } of waiting) await this.cancel(id);
+    await this.#inTurn(() => this.#log.dropLost(lost));
+    const gone = lost.map(({ id }) => id);
+    for (const { id } of waiting) if (await this.cancel(id)) gone.push(id);
+    return gone;
+  }
+
+  #strangersIn({ members }: MlsGroup): string[] {
+    const believed = this.believedMembers;
+    return [...new Set(members)].filter((user) => !believed.has(user));
   }
 
   /**

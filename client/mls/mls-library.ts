@@ -162,8 +162,10 @@ export interface MlsLibrary {
   newSignatureKeyPair(): Promise<SignatureKeyPair>;
   /** The identity of its basic credential is the user id (RFC 9420 §5.3, §10). */
   newKeyPackage(owner: LeafOwner, options?: { readonly isLastResort?: boolean }): Promise<OwnKeyPackage>;
-  /** Reads and verifies the KeyPackage of another device (RFC 9420 §10.1). */
-  readKeyPackage(message: string): KeyPackage;
+  /** Reads the KeyPackage of another device, and verifies its signatures (RFC 9420 §10.1). */
+  readKeyPackage(message: string): Promise<KeyPackage>;
+  /** End of the lifetime of a KeyPackage (RFC 9420 §7.2), in milliseconds since 1970. */
+  endOf(keyPackage: string): number;
   /** KeyPackageRefs of those whom a Welcome is for (RFC 9420 §12.4.3.1). */
   readWelcome(message: string): readonly string[];
   /** @throws Error also if it has no ratchet tree */
@@ -245,7 +247,7 @@ export interface Aead {
 export type LoadMls = (options: {
   /** @throws Error if the MLS library does not have it */
   readonly cipherSuite: number;
-  /** Asked about every leaf of a tree before it is used: is the signature key really the user's? */
+  /** Asked about every leaf of a tree before it is used, and before its signature is verified: is the signature key the user's? */
   readonly verify: (user: string, signatureKey: Uint8Array) => Promise<boolean>;
 }) => Promise<MlsLibrary>;
 

@@ -243,7 +243,7 @@ export class GroupStore {
 
   #changesOf({ before, after }: MessageChange): StoreChange[] {
     const gone: StoreChange[] = before === undefined ? [] : [[messageKey(this.#id, before), undefined]];
-    return [...gone, [messageKey(this.#id, after), JSON.stringify(after)]];
+    return after === undefined ? gone : [...gone, [messageKey(this.#id, after), JSON.stringify(after)]];
   }
 
   /** Deletes the group's secrets; its messages stay. */
@@ -252,10 +252,10 @@ export class GroupStore {
   }
 }
 
-/** A message as it is now, and as it was before: the log has lost it, or has it again. */
+/** A message as it is now, and as it was before: the log has lost it, or has it again; or another group has it now. */
 export interface MessageChange {
   readonly before?: ReceivedMessage;
-  readonly after: ReceivedMessage;
+  readonly after?: ReceivedMessage;
 }
 
 /** Another message may get the `seq` of a lost one. */

@@ -77,6 +77,15 @@ export class MessageHistory {
     return true;
   }
 
+  /** Gives up a lost message. */
+  drop(message: ReceivedMessage): void {
+    const index = this.#all.indexOf(message);
+    if (index === -1) return;
+    this.#all.splice(index, 1);
+    this.#byId.delete(keyOf(message));
+    this.#changes.push({ before: message });
+  }
+
   /** Drops the text of a deleted message. Does nothing if the device never read it. */
   dropText(seq: number): void {
     const index = this.#all.findIndex((one) => one.lost === undefined && one.seq === seq && one.isDeleted !== true);

@@ -10,6 +10,8 @@ import {
   mlsExporter,
 } from 'ts-mls';
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
+import { verifyKeyPackage } from 'ts-mls/keyPackage.js';
+import { verifyLeafNodeSignatureKeyPackage } from 'ts-mls/leafNode.js';
 import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 import type {
   Aead,
@@ -84,8 +86,18 @@ class TsMls implements MlsLibrary {
     return { ref, message, secrets, isLastResort };
   }
 
-  readKeyPackage(message: string): KeyPackage {
-    return { message, ...leafOf(decodeKeyPackage(message).leafNode) };
+  async readKeyPackage(message: string): Promise<KeyPackage> {
+    const keyPackage = decodeKeyPackage(message);
+    const { signature } = this.#suite;
+    const isSigned =
+      (await verifyKeyPackage(keyPackage, signature)) &&
+      (await verifyLeafNodeSignatureKeyPackage(keyPackage.leafNode, signature));
+    if (!isSigned) throw new Error('a signature of the KeyPackage is wrong');
+    return { message, ...leafOf(keyPackage.leafNode) };
+  }
+
+  endOf(keyPackage: string): number {
+    return Number(decodeKeyPackage(keyPackage).leafNode.lifetime.notAfter) * 1000;
   }
 
   readWelcome(message: string): readonly string[] {

@@ -75,6 +75,11 @@ export class FakeService {
     this.#find(id).groupInfo = groupInfo;
   }
 
+  /** Names a conversation as the successor of another one. */
+  supersede(id: string, successor: string): void {
+    this.#find(id).successor = successor;
+  }
+
   /** The service as one device sees it. */
   api(user: string, device = 'phone'): DeviceApi {
     const own = { user, device };
@@ -83,6 +88,10 @@ export class FakeService {
       ...this.keyPackages.api(own),
       createConversation: ({ id, groupInfo }) =>
         now(() => {
+          const before = this.#conversations.get(id);
+          if (before !== undefined && before.log.length + Number(before.groupInfo !== groupInfo) > 0) {
+            throw problem(409, 'conversation-exists', {});
+          }
           this.#conversations.set(id, emptyConversation(id, [user], groupInfo));
           const createdAt = new Date().toISOString();
           return { id, protocol: 'mls' as const, epoch: 0, lastSeq: 0, memberCount: 1, createdAt };

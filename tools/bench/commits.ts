@@ -90,7 +90,7 @@ async function bundles(
       .keyPackages;
     const leaving = joiners.filter((user) => user !== joiner);
     const change = [
-      ...(planAdd([mls.readKeyPackage(keyPackage)])(mls.view(state)) ?? []),
+      ...(planAdd([await mls.readKeyPackage(keyPackage)])(mls.view(state)) ?? []),
       ...(planRemove(leaving)(mls.view(state)) ?? []),
     ];
     const built: BuiltCommit = await buildCommit(state, change, mls, BARE);

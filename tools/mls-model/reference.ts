@@ -47,6 +47,7 @@ export async function replay(
     ...{ api, mls, store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,
     onJoinRequest: () => undefined,
+    remember: () => Promise.resolve(),
     onLogEvent: () => undefined,
   });
   const epochs = new Map<number, ReferenceEpoch>();

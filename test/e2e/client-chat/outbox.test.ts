@@ -129,6 +129,7 @@ describe('what a person writes', () => {
     alice.cut(false);
     await untilTexts([alice, bob], next.id, ['for whoever comes']);
     expect(await ids(bob, next.id)).toEqual([sent]);
+    expect(alice.events.cancelled).toEqual([{ conversation: id, id: sent }]);
     expect(shown(alice, id)).toMatchObject({ successor: next.id });
     expect(await texts(alice, id)).toEqual([]);
   });

@@ -8,17 +8,27 @@ import {
   craftRelabelling,
   craftUpdate,
 } from '../../../tools/harness/crafted-mls.ts';
+import { Deliveries } from '../../../client/chat/deliveries.ts';
+import { UntrustedDeviceError } from '../../../client/device/claims.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
+import { ForeignSuccessorError } from '../../../client/group/group.ts';
 import { OldGroupInfoError } from '../../../client/group/joining.ts';
 import type { JoinRequest } from '../../../client/group/proposals.ts';
 import { GroupStore } from '../../../client/storage/group-store.ts';
 import type { DeviceIdentity } from '../../../client/device/identity.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
 import type { MlsLibrary } from '../../../client/mls/mls-library.ts';
-import { clientStateOf, decodeMessage, loadSuite, makeKeyPackage, trustingMls } from '../../../client/testing.ts';
+import {
+  clientStateOf,
+  decodeMessage,
+  encodeMessage,
+  loadSuite,
+  makeKeyPackage,
+  trustingMls,
+} from '../../../client/testing.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
 
@@ -37,7 +47,7 @@ beforeEach(async () => {
   asked.length = 0;
 });
 
-async function open(user: string): Promise<MlsDevice> {
+async function open(user: string, api = service.api(user)): Promise<MlsDevice> {
   const store = memoryStore();
   stores.set(user, store);
   const onJoinRequest: DeviceOptions['onJoinRequest'] = (_group, request) => {
@@ -45,7 +55,7 @@ async function open(user: string): Promise<MlsDevice> {
   };
   return MlsDevice.open({
     mls: tsMls,
-    api: service.api(user),
+    api,
     user,
     device: 'phone',
     keyPackages: 3,
@@ -233,6 +243,110 @@ describe('a device among members and a service that are not honest', () => {
     await expect(bob.receive()).rejects.toThrow('is not the joiner');
     expect(bob.members).toEqual(['alice', 'bob', 'mallory']);
     expect(service.reports(id)).toHaveLength(1);
+  });
+
+  test('adds nobody whom the service gives beside those who were asked for', async () => {
+    for (const user of ['bob', 'mallory', 'carol']) await open(user);
+    const honest = service.api('alice');
+    const claimGroupKeyPackages: typeof honest.claimGroupKeyPackages = (request) =>
+      honest.claimGroupKeyPackages({ ...request, users: [...request.users, 'mallory'] });
+    const alice = await open('alice', { ...honest, claimGroupKeyPackages });
+    const group = await alice.createGroup();
+    await expect(alice.invite(group.id, 'bob', 'carol')).rejects.toThrow(UntrustedDeviceError);
+    expect(group.members).toEqual(['alice']);
+    await alice.invite(group.id, 'bob', 'carol', 'mallory');
+    expect(group.members).toHaveLength(4);
+  });
+
+  test('believes no leaf that names the key of somebody else: its user can still be added', async () => {
+    const [alice, bob] = [await open('alice'), await open('bob')];
+    await open('mallory');
+    // Mallory's name and Bob's key, for which she cannot sign.
+    const key = Buffer.from(bob.signatureKey).toString('base64');
+    const forged = [...(stores.get('mallory')?.entries() ?? [])].map(([name, value]): [string, string] => {
+      if (name !== 'identity') return [name, value];
+      return [name, JSON.stringify({ ...(JSON.parse(value) as object), publicKey: key })];
+    });
+    const mallory = await MlsDevice.open({
+      ...{ mls: tsMls, api: service.api('mallory'), user: 'mallory', device: 'phone', store: memoryStore(forged) },
+    });
+    const { id } = await mallory.createGroup();
+    await mallory.invite(id, 'alice');
+    await expect(alice.joinGroups()).rejects.toThrow('could not be joined');
+    const group = await alice.createGroup();
+    await alice.invite(group.id, 'bob');
+    expect(group.members).toEqual(['alice', 'bob']);
+  });
+
+  test('takes no claimed key package without the signature of its key', async () => {
+    const [bob] = [await open('bob'), await open('mallory')];
+    const honest = service.api('alice');
+    const { publicPackage } = await makeKeyPackage(await identityOf('mallory'), suite);
+    const leafNode = { ...publicPackage.leafNode, signaturePublicKey: bob.signatureKey };
+    const keyPackage = encodeMessage({ wireformat: 'mls_key_package', keyPackage: { ...publicPackage, leafNode } });
+    let isForged = true;
+    const api: typeof honest = {
+      ...honest,
+      claimKeyPackages: async (user, request) => {
+        const { keyPackages, exhausted } = await honest.claimKeyPackages(user, request);
+        return { keyPackages: keyPackages.map((one) => (isForged ? { ...one, keyPackage } : one)), exhausted };
+      },
+    };
+    const alice = await open('alice', api);
+    const group = await alice.createGroup();
+    await expect(alice.invite(group.id, 'mallory')).rejects.toThrow('signature of the KeyPackage');
+    isForged = false;
+    await alice.invite(group.id, 'bob');
+    expect(group.members).toEqual(['alice', 'bob']);
+  });
+
+  test('gives what waits to no successor with members whom the old group does not have', async () => {
+    const [alice, bob, mallory] = [await open('alice'), await open('bob'), await open('mallory')];
+    const old = await alice.createGroup();
+    await alice.invite(old.id, 'bob');
+    for (const device of [bob, alice]) await device.sync();
+    const trap = await mallory.createGroup();
+    await mallory.invite(trap.id, 'alice');
+    await alice.sync();
+    await old.enqueue({ id: 'for-bob', text: 'for bob', at: 0 });
+    service.supersede(old.id, trap.id);
+    const troubles: unknown[] = [];
+    const deliveries = new Deliveries({
+      successorOf: ({ successor = '' }) => alice.groups.get(successor),
+      isOnline: () => true,
+      onError: (error) => void troubles.push(error),
+      onHandedOver: () => undefined,
+      onEnd: () => undefined,
+      signal: () => new AbortController().signal,
+    });
+    old.successor = trap.id;
+    for (let connection = 1; connection <= 2; connection++) {
+      deliveries.begin(old);
+      await deliveries.end();
+    }
+    expect(troubles).toEqual([expect.any(ForeignSuccessorError)]);
+    expect(old.outbox).toMatchObject([{ id: 'for-bob', state: { kind: 'waiting' } }]);
+    expect(alice.group(trap.id).outbox).toEqual([]);
+    // Without the stranger the group is as good as any.
+    await alice.group(trap.id).remove('mallory');
+    deliveries.begin(old);
+    await deliveries.end();
+    expect(old.outbox).toEqual([]);
+    expect(troubles).toHaveLength(1);
+  });
+
+  test('invites nobody to a successor whom only the service takes for a member', async () => {
+    for (const user of ['bob', 'mallory']) await open(user);
+    const honest = service.api('alice');
+    const members: typeof honest.members = async (id, query) => {
+      const page = await honest.members(id, query);
+      return { ...page, members: [...page.members, ...page.members.map((one) => ({ ...one, user: 'mallory' }))] };
+    };
+    const alice = await open('alice', { ...honest, members });
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    const successor = await alice.reset(id);
+    expect(successor.members).toEqual(['alice', 'bob']);
   });
 
   test('does not join a group in which a known key belongs to another user', async () => {

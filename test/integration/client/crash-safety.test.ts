@@ -4,7 +4,7 @@ import { MlsDevice } from '../../../client/device/device.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
-import { FakeService } from '../../harness/fake-service.ts';
+import { FakeService, problem } from '../../harness/fake-service.ts';
 import { Mortal } from '../../harness/mortal-device.ts';
 import { PROPERTY_TIMEOUT_MS, propertyOptions } from '../../harness/random-requests.ts';
 
@@ -69,6 +69,81 @@ const LIVES = fc.array(
   fc.record({ dies: fc.integer({ min: 1, max: 40 }), acts: fc.array(ACTS, { minLength: 1, maxLength: 4 }) }),
   { minLength: 1, maxLength: 4 },
 );
+
+/** Alice alone in a group, whose store can refuse writes. `posted`: whether each message was durable before it was sent. */
+async function alone() {
+  const service = new FakeService();
+  const inner = memoryStore();
+  let isFull = false;
+  const write: typeof inner.write = (changes) =>
+    isFull ? Promise.reject(new Error('the disk is full')) : inner.write(changes);
+  const honest = service.api('alice');
+  const posted: boolean[] = [];
+  const api: typeof honest = {
+    ...honest,
+    send: (id, message) => {
+      posted.push(inner.entries().some(([, value]) => value.includes(message.ciphertext)));
+      return honest.send(id, message);
+    },
+  };
+  const device = await MlsDevice.open({
+    ...{ mls: tsMls, api, user: 'alice', device: 'phone', keyPackages: 1, store: { ...inner, write } },
+  });
+  const group = await device.createGroup();
+  const isRefused = async (act: () => Promise<unknown>): Promise<void> => {
+    isFull = true;
+    await expect(act()).rejects.toThrow('the disk is full');
+    isFull = false;
+  };
+  return { group, isRefused, posted, honest };
+}
+
+describe('a device whose store refuses a write', () => {
+  const ids = (group: MlsGroup): string[] => group.outbox.map(({ id }) => id);
+
+  test('has taken no message that it refused to take', async () => {
+    const { group, isRefused } = await alone();
+    await isRefused(() => group.enqueue({ id: 'a', text: 'a', at: 0 }));
+    expect(ids(group)).toEqual([]);
+    await group.enqueue({ id: 'b', text: 'b', at: 0 });
+    await group.deliver();
+    await group.receive();
+    expect(group.history.map(({ text }) => text)).toEqual(['b']);
+    await group.enqueue({ id: 'a', text: 'a', at: 0 });
+    expect(ids(group)).toEqual(['a']);
+  });
+
+  test('sends nothing that is not durable', async () => {
+    const { group, isRefused, posted } = await alone();
+    for (const id of ['a', 'b']) await group.enqueue({ id, text: id, at: 0 });
+    await isRefused(() => group.deliver());
+    await isRefused(() => group.deliver());
+    expect(ids(group)).toEqual(['a', 'b']);
+    expect(posted).toEqual([]);
+    await group.deliver();
+    expect(posted).toEqual([true, true]);
+    await group.receive();
+    expect(group.history.map(({ text }) => text)).toEqual(['a', 'b']);
+    await isRefused(() => group.update());
+    expect(group.epoch).toBe(0);
+  });
+
+  test('gives up nothing whose end it could not save', async () => {
+    const { group, isRefused, honest } = await alone();
+    await group.enqueue({ id: 'a', text: 'a', at: 0 });
+    await isRefused(() => group.cancel('a'));
+    expect(ids(group)).toEqual(['a']);
+    const { send } = honest;
+    honest.send = () => Promise.reject(problem(413, 'too-large', {}));
+    await group.deliver();
+    honest.send = send;
+    await isRefused(() => group.retry('a'));
+    expect(group.outbox).toMatchObject([{ id: 'a', state: { kind: 'refused' } }]);
+    expect(await group.retry('a')).toBe(true);
+    expect(await group.cancel('a')).toBe(true);
+    expect(ids(group)).toEqual([]);
+  });
+});
 
 describe('a device that dies at any step', () => {
   test(

@@ -1,9 +1,9 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
-import { MlsDevice } from '../../../client/device/device.ts';
+import { MlsDevice, newGroupId } from '../../../client/device/device.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
-import { FakeService } from '../../harness/fake-service.ts';
+import { FakeService, problem } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -105,11 +105,55 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     service.loseNextAnswer = true;
     await expect(bob.update()).rejects.toThrow('connection lost');
     expect(bob.epoch).toBe(1);
-    await bob.update(); // loses to its own first commit
+    await bob.remove('carol'); // loses to its own first commit
     expect(bob.conflicts).toHaveLength(1);
     await alice.receive();
     expect(alice.epoch).toBe(3);
     expect(bob.epochAuthenticator).toBe(alice.epochAuthenticator);
+  });
+
+  test('a commit without an answer is sent again with the same bytes, however often', async () => {
+    const alice = await open('alice', options);
+    const bobs = service.api('bob');
+    const commits: unknown[] = [];
+    let isBusy = false;
+    const store = memoryStore();
+    const api: typeof bobs = {
+      ...bobs,
+      commit: async (id, bundle) => {
+        commits.push(bundle);
+        if (isBusy) throw problem(503, 'unavailable', {});
+        return bobs.commit(id, bundle);
+      },
+    };
+    const bob = await open('bob', { ...options, api, store });
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.sync();
+    await open('carol', options);
+    await alice.sync();
+    await alice.invite(id, 'carol');
+    await alice.group(id).proposeRemove('carol');
+    const group = bob.group(id);
+    await group.receive();
+    await group.enqueue({ id: 'm', text: 'hello', at: 0 });
+    isBusy = true;
+    commits.length = 0;
+    for (let i = 0; i < 3; i++) await expect(group.deliver()).rejects.toMatchObject({ status: 503 });
+    expect(commits).toEqual([commits[0], commits[0], commits[0]]);
+    const { pending } = JSON.parse((await store.get(`group/${id}`)) ?? '') as { pending: unknown[] };
+    expect(pending).toHaveLength(1);
+    isBusy = false;
+    await group.deliver();
+    await alice.group(id).receive();
+    expect(texts(alice.group(id))).toEqual(['hello']);
+    expect(alice.group(id).members).toEqual(['alice', 'bob']);
+    // The service had taken it, and another try of the same gets its answer.
+    service.loseNextAnswer = true;
+    await expect(group.update()).rejects.toThrow('connection lost');
+    const { length } = service.log(id);
+    await group.update();
+    expect(service.log(id)).toHaveLength(length);
   });
 
   test('a message that is too old is encrypted again for the current epoch', async () => {
@@ -229,6 +273,28 @@ describe('MlsDevice', () => {
     expect(groupOf(bob).epochAuthenticator).toBe(groupOf(alice).epochAuthenticator);
   });
 
+  test('keeps the secrets of a key package as long as a Welcome may need them', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const store = memoryStore();
+      const bob = await open('bob', { store });
+      const spare = await bob.keyPackages.spare();
+      const days = 24 * 3600 * 1000;
+      const now = Date.now();
+      const keys = (): Promise<string[]> => store.keys('key-package/');
+      // It ends after 28 days, and a Welcome waits for 30.
+      vi.setSystemTime(now + 57 * days);
+      await bob.keyPackages.topUp();
+      expect(await keys()).toHaveLength(5);
+      vi.setSystemTime(now + 59 * days);
+      await bob.keyPackages.topUp();
+      expect(await keys()).toHaveLength(4);
+      expect(await keys()).not.toContain(`key-package/${spare.ref}`);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('refuses to invite a device that comes with another key', async () => {
     await open('bob');
     const alice = await open('alice');
@@ -238,6 +304,127 @@ describe('MlsDevice', () => {
     await impostor.keyPackages.replace();
     const { id: other } = await alice.createGroup();
     await expect(alice.invite(other, 'bob')).rejects.toThrow('is not a known key of bob');
+  });
+
+  test.each([
+    { what: 'a fault of the service', error: problem(500, 'internal', {}) },
+    { what: 'an error of a proxy', error: problem(520, 'unknown', {}) },
+    { what: 'the page of a captive portal', error: problem(403, 'unknown', {}) },
+    { what: 'the page of a rate limit before the service', error: problem(429, 'unknown', {}) },
+  ])('takes $what for no refusal: the same bytes are sent again, and once', async ({ error }) => {
+    const honest = service.api('alice');
+    const posted: string[] = [];
+    let failures = 2;
+    const api: typeof honest = {
+      ...honest,
+      send: async (id, message) => {
+        posted.push(message.ciphertext);
+        // The service may have it.
+        if (failures === 2) await honest.send(id, message);
+        if (failures-- > 0) throw error;
+        return honest.send(id, message);
+      },
+    };
+    const alice = await open('alice', { api });
+    const group = await alice.createGroup();
+    await group.enqueue({ id: 'm', text: 'hello', at: 0 });
+    for (let i = 0; i < 2; i++) {
+      await expect(group.deliver()).rejects.toBe(error);
+      expect(group.outbox).toMatchObject([{ id: 'm', state: { kind: 'waiting' } }]);
+    }
+    await group.deliver();
+    expect(new Set(posted).size).toBe(1);
+    await group.receive();
+    expect(texts(group)).toEqual(['hello']);
+  });
+
+  test('keeps what a removed user wrote, and sends it when the user is back', async () => {
+    const [alice, bob] = await gather(['alice', 'bob']);
+    if (alice === undefined || bob === undefined) throw new Error('not two');
+    const { id } = groupOf(bob);
+    await groupOf(bob).enqueue({ id: 'm', text: 'too late', at: 0 });
+    await groupOf(alice).remove('bob');
+    await groupOf(bob).deliver();
+    expect(bob.group(id).isRemoved).toBe(true);
+    expect(bob.group(id).outbox).toMatchObject([{ id: 'm', state: { kind: 'waiting' } }]);
+    await alice.invite(id, 'bob');
+    await bob.sync();
+    await bob.group(id).deliver();
+    await groupOf(alice).receive();
+    expect(texts(groupOf(alice))).toEqual(['too late']);
+  });
+
+  test('moves what waits, and own messages that the service has lost, to the successor, and says which', async () => {
+    const store = memoryStore();
+    const [alice, bob] = [await open('alice', { store }), await open('bob')];
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.sync();
+    for (const text of ['lost', 'deleted']) await alice.group(id).send(text);
+    await alice.sync();
+    const [lost, deleted] = alice.group(id).history;
+    if (lost === undefined || deleted === undefined) throw new Error('not two');
+    // As after a restore of the service.
+    const mark = { lost: { above: lost.seq - 1, at: 1 } };
+    await store.write([
+      ...[lost, deleted].map(({ seq }) => [`message/${id}/${seq}`, undefined] as const),
+      [`message/${id}/lost/1/${lost.seq}`, JSON.stringify({ ...lost, ...mark })],
+      [`message/${id}/lost/1/${deleted.seq}`, JSON.stringify({ ...deleted, ...mark, text: '', isDeleted: true })],
+    ]);
+    const again = await open('alice', { store: memoryStore(store.entries()) });
+    await again.group(id).enqueue({ id: 'w', text: 'waits', at: 0 });
+    const next = await again.reset(id);
+    expect(await again.group(id).handOver(next)).toEqual([lost.id, 'w']);
+    expect(texts(again.group(id))).toEqual(['']);
+    expect(await again.group(id).handOver(next)).toEqual([]);
+    await next.deliver();
+    await bob.sync();
+    expect(texts(bob.group(next.id))).toEqual(['lost', 'waits']);
+    expect(bob.group(next.id).history[0]?.id).toBe(lost.id);
+  });
+
+  describe('asked twice to create a group', () => {
+    const lost = new TypeError('connection lost');
+    type Create = ReturnType<FakeService['api']>['createConversation'];
+
+    /** A device whose first creation meets this, and the second one nothing. */
+    async function creator(
+      first: (create: Create, body: Parameters<Create>[0]) => Promise<unknown>,
+    ): Promise<MlsDevice> {
+      const honest = service.api('alice');
+      let calls = 0;
+      const createConversation: Create = async (body) => {
+        if (calls++ > 0) return honest.createConversation(body);
+        await first((given) => honest.createConversation(given), body);
+        throw lost;
+      };
+      return open('alice', { api: { ...honest, createConversation } });
+    }
+
+    test.each<[string, Parameters<typeof creator>[0]]>([
+      ['the request did not arrive', () => Promise.resolve()],
+      ['the answer was lost', (create, body) => create(body)],
+      ['the answer was lost, and the second request differs', (create, body) => create({ ...body, groupInfo: 'AA==' })],
+    ])('goes on with the first state: %s', async (_what, first) => {
+      const alice = await creator(first);
+      const id = newGroupId();
+      await expect(alice.createGroup(undefined, id)).rejects.toBe(lost);
+      const group = alice.group(id);
+      expect(await alice.createGroup(undefined, id)).toBe(group);
+      await group.send('here');
+      expect(service.log(id)).toHaveLength(1);
+      expect(await alice.createGroup(undefined, id)).toBe(group);
+    });
+
+    test('does not take the conversation of somebody else for its own', async () => {
+      const id = newGroupId();
+      const alice = await creator(() => service.api('mallory').createConversation({ id, groupInfo: 'AA==' }));
+      await expect(alice.createGroup(undefined, id)).rejects.toBe(lost);
+      await expect(alice.createGroup(undefined, id)).rejects.toMatchObject({ code: 'not-found' });
+      const bob = await open('bob');
+      await expect(bob.createGroup(undefined, id)).rejects.toMatchObject({ code: 'conversation-exists' });
+      expect(bob.groups.size).toBe(0);
+    });
   });
 
   test('continues after a crash: states, unsent keys and messages are in the store', async () => {

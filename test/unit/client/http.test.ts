@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { followAll } from '../../../client/api/account-stream.ts';
 import { createHttp } from '../../../client/api/http.ts';
 import type { Http } from '../../../client/api/http.ts';
-import { ProblemError } from '../../../client/api/problem.ts';
+import { isRefusal, ProblemError } from '../../../client/api/problem.ts';
 import type { StreamEvent } from '../../../client/api/conversation-stream.ts';
 import { follow } from '../../../client/api/conversation-stream.ts';
 
@@ -47,7 +47,9 @@ afterEach(async () => {
 const json =
   (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
   (response) =>
-    void response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+    void response
+      .writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json', ...headers })
+      .end(JSON.stringify(body));
 const busy = (code: string): Answer => json(code === 'rate-limited' ? 429 : 503, { code }, { 'retry-after': '0' });
 
 describe('createHttp', () => {
@@ -94,6 +96,39 @@ describe('createHttp', () => {
     answers.push(json(status, {}), json(200, { fine: true }));
     await expect(http.json('POST', '/v1/x', { body: {} })).resolves.toEqual({ fine: true });
     expect(requests).toHaveLength(2);
+  });
+
+  test.each([
+    ['the service says no', json(403, { code: 'removed' }), true],
+    ['the service fails', json(500, { code: 'internal' }), false],
+    [
+      'a proxy answers with JSON of its own',
+      json(403, { code: 'removed' }, { 'content-type': 'application/json' }),
+      false,
+    ],
+    ['a proxy answers with a page', json(404, {}, { 'content-type': 'text/html' }), false],
+    ['a proxy limits the rate', json(429, {}, { 'content-type': 'text/html' }), false],
+  ])('takes it for a refusal only if the service says no: %s', async (_what, answer, expected) => {
+    answers.push(answer);
+    const error = await http.json('POST', '/v1/x', { body: {} }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(ProblemError);
+    expect(isRefusal(error)).toBe(expected);
+  });
+
+  test('waits no longer than a minute, whatever a server asks for', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      // More than 2^31 ms, with which a timer would end at once.
+      answers.push(json(503, { code: 'unavailable' }, { 'retry-after': '3000000' }), json(200, { fine: true }));
+      const answer = http.json('GET', '/v1/x');
+      await vi.waitUntil(() => requests.length === 1 && vi.getTimerCount() > 0, { interval: 5 });
+      await vi.advanceTimersByTimeAsync(59_999);
+      expect(requests).toHaveLength(1);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await answer).toEqual({ fine: true });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('gives up after its attempts', async () => {
