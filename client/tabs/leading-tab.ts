@@ -39,13 +39,12 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
         });
         return;
       }
-      callOf(
-        chat,
-        call,
-      )(...given).then(
-        (result) => channel.send({ kind: 'answer', id, result }),
-        (error: unknown) => channel.send({ kind: 'answer', id, failure: failureOf(error) }),
-      );
+      callOf(chat, call)(...given)
+        .then(
+          (result) => channel.send({ kind: 'answer', id, result }),
+          (error: unknown) => channel.send({ kind: 'answer', id, failure: failureOf(error) }),
+        )
+        .catch(() => undefined); // the channel is closed: the tab that asked asks the next one
     }
   });
   introduce();
@@ -57,7 +56,9 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
 
 /** A call of a chat, without its types. */
 export function callOf(chat: Chat, call: Call): (...given: readonly unknown[]) => Promise<unknown> {
-  return (chat[call] as (...given: readonly unknown[]) => Promise<unknown>).bind(chat);
+  const act = chat[call] as (...given: readonly unknown[]) => Promise<unknown>;
+  // What another tab gives may be anything: also what throws at once is an answer.
+  return async (...given) => act.apply(chat, [...given]);
 }
 
 function failureOf(error: unknown): Failure {

@@ -107,25 +107,29 @@ class SharedChat implements Chat {
     if (signal.aborted) return;
     const chat = await openChat(this.#options);
     this.#local = chat;
-    if (isFirst) this.#told.begin(chat.state);
-    const over = new Promise<void>((resolve) => {
-      chat.on('ended', () => resolve());
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve());
-    });
-    for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
     const end = lead(chat, channel as TabTalk);
-    onReady();
-    this.#listeners.tell('state', chat.state);
-    // What this tab had asked the tab before.
-    for (const [id, { call, given, resolve, reject }] of this.#waiting) {
-      this.#waiting.delete(id);
-      callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
+    try {
+      if (isFirst) this.#told.begin(chat.state);
+      const over = new Promise<void>((resolve) => {
+        chat.on('ended', () => resolve());
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve());
+      });
+      for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
+      onReady();
+      this.#listeners.tell('state', chat.state);
+      // What this tab had asked the tab before.
+      for (const [id, { call, given, resolve, reject }] of this.#waiting) {
+        this.#waiting.delete(id);
+        callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
+      }
+      if (!isFirst) await this.#tellMissing();
+      await over;
+    } finally {
+      // Whatever failed: the lock is free only when the chat has ended. Else the next tab would be a second one with its state.
+      end();
+      await chat.close();
     }
-    if (!isFirst) await this.#tellMissing();
-    await over;
-    end();
-    await chat.close();
   }
 
   #hear(message: TabMessage): void {
@@ -161,11 +165,15 @@ class SharedChat implements Chat {
       return;
     }
     for (const [id, { call, given }] of this.#waiting) this.#options.channel.send({ kind: 'call', id, call, given });
-    this.#tellMissing().catch(() => undefined); // this leader is gone too: the next one is asked
+    void this.#tellMissing();
   }
 
   async #tellMissing(): Promise<void> {
-    for (const message of await this.#told.missing(this)) this.#listeners.tell('message', message);
+    try {
+      for (const message of await this.#told.missing(this)) this.#listeners.tell('message', message);
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
+    }
   }
 
   /** The chat is over, also for the tabs that follow: nobody shall take over a device that is logged out, or that another program has. */

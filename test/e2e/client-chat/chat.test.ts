@@ -4,6 +4,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import type { OpenChatOptions, TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts, usersOf } from '../../harness/chats.ts';
 import { SENDER_SECRET } from '../../harness/off-boarding.ts';
+import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
 
 const service = useService({ apis: 1, workers: 1, env: { EXTERNAL_SENDER_KEY: SENDER_SECRET } });
@@ -105,6 +106,25 @@ describe('a chat', () => {
     await carol.leave(id);
     await untilShown(alice, id, (one) => usersOf(one) === alice.user, 'carol is out of the tree');
     expect(shown(carol, id)?.state).toBe('removed');
+  });
+
+  test('goes on when a listener of the app throws', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const reported = reportedErrors();
+    const heard: string[] = [];
+    alice.on('message', ({ text }) => {
+      throw new Error(`cannot show ${text}`);
+    });
+    alice.on('message', ({ state }) => void heard.push(state.kind));
+    await alice.send(id, 'one');
+    await untilTexts([alice, bob], id, ['one']);
+    await bob.send(id, 'two');
+    await untilTexts([alice, bob], id, ['one', 'two']);
+    expect(heard).toEqual(['waiting', 'sent', 'seen', 'seen']);
+    expect(reported).toEqual(['cannot show one', 'cannot show one', 'cannot show one', 'cannot show two']);
+    expect(alice.events.trouble).toEqual([]);
   });
 
   test('pages back through its history', async () => {

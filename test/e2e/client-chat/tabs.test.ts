@@ -5,6 +5,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import type { TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts } from '../../harness/chats.ts';
 import { FakeBrowser } from '../../harness/fake-tabs.ts';
+import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
 
 const service = useService({ apis: 1, workers: 1 });
@@ -96,6 +97,30 @@ describe('several tabs with one device', () => {
     const sent = await bob.send(id, 'after');
     await waitUntil(() => follower.statesOf(sent).length > 0, { what: 'it is told' });
     expect(follower.events.message.map(({ text }) => text)).toEqual(['told', 'after']);
+  });
+
+  test('a listener of the app that throws is reported, and neither stops its tab nor keeps anything from the others', async () => {
+    const { browser, bob, id } = await begin();
+    const reported = reportedErrors();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const last = await browser.open();
+    leader.crash();
+    await untilTexts([follower], id, []);
+    for (const event of ['state', 'message'] as const) {
+      follower.on(event, () => {
+        throw new Error(`the app cannot show ${event}`);
+      });
+    }
+    const sent = await bob.send(id, 'hello');
+    await waitUntil(() => last.statesOf(sent).length > 0, { what: 'the other tab is told' });
+    // The leader still has the lock: the other tab asks it.
+    await last.send(id, 'hi');
+    await untilTexts([follower, last, bob], id, ['hello', 'hi']);
+    expect(new Set(reported)).toEqual(new Set(['the app cannot show state', 'the app cannot show message']));
+    await follower.close();
+    await last.send(id, 'and on');
+    await untilTexts([last, bob], id, ['hello', 'hi', 'and on']);
   });
 
   test('all end when the device is logged out, and none takes it over', async () => {
