@@ -9,7 +9,6 @@ import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
-import type { DeviceStore } from '../storage/device-store.ts';
 import type {
   Added,
   Chat,
@@ -20,6 +19,8 @@ import type {
   NewMessageOptions,
   Safety,
 } from './chat.ts';
+import type { ChatStore } from './chat-store.ts';
+import { ChatClosedError } from './closed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
 import { conversationOf, messagesOf, received, safetyOf } from './projection.ts';
@@ -33,7 +34,7 @@ const PAGE = 50;
 export interface LocalChatParts {
   readonly api: ParleyClient;
   readonly device: MlsDevice;
-  readonly store: DeviceStore;
+  readonly store: ChatStore;
   readonly listeners: ChatListeners;
 }
 
@@ -51,13 +52,15 @@ export class LocalChat implements Chat {
   readonly #creating = new Set<string>();
   /** Conversations that the device is joining. */
   readonly #joining = new Set<string>();
-  /** What goes on beside the stream. */
-  readonly #background = new Set<Promise<void>>();
+  /** Calls of the app, and what goes on beside the stream: the end waits for them. */
+  readonly #calls = new Set<Promise<unknown>>();
   #known: KnownConversations = { since: '', conversations: [] };
   #connection: ChatState['connection'] = 'connecting';
   #state: ChatState | undefined;
   #isTelling = false;
   #running: Promise<void> = Promise.resolve();
+  #loggingOut: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(parts: LocalChatParts) {
     this.#parts = parts;
@@ -89,11 +92,19 @@ export class LocalChat implements Chat {
     return this.#state;
   }
 
-  async create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
+  create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
+    return this.#act(async () => {
+      await this.#create(id, policy);
+      if (users.length > 0) await this.add(id, users);
+      return id;
+    });
+  }
+
+  async #create(id: string, policy: NewChatOptions['policy']): Promise<void> {
     const { device } = this.#parts;
     this.#creating.add(id);
     try {
-      await this.#act(() => device.createGroup(policy, id));
+      await device.createGroup(policy, id);
     } catch (error) {
       // If the service has it after all, the next connection finds it.
       if (!(error instanceof ProblemError)) await device.forget(id);
@@ -101,8 +112,6 @@ export class LocalChat implements Chat {
     } finally {
       this.#creating.delete(id);
     }
-    if (users.length > 0) await this.add(id, users);
-    return id;
   }
 
   add(conversation: string, users: readonly string[]): Promise<Added> {
@@ -121,54 +130,66 @@ export class LocalChat implements Chat {
     return this.#act(() => this.#joinedGroup(conversation).leave());
   }
 
-  async send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
-    const group = this.#joinedGroup(conversation);
-    await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
-    this.#deliveries.begin(this.#group(conversation));
-    return id;
+  send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
+    return this.#act(async () => {
+      const group = this.#joinedGroup(conversation);
+      await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
+      this.#deliveries.begin(this.#group(conversation));
+      return id;
+    });
   }
 
-  async retry(conversation: string, id: string): Promise<void> {
-    const group = this.#group(conversation);
-    await group.retry(id);
-    this.#deliveries.begin(group);
+  retry(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      await group.retry(id);
+      this.#deliveries.begin(group);
+    });
   }
 
-  async cancel(conversation: string, id: string): Promise<boolean> {
-    const isCancelled = await this.#act(() => this.#group(conversation).cancel(id));
-    if (isCancelled) this.#parts.listeners.tell('cancelled', { conversation, id });
-    return isCancelled;
+  cancel(conversation: string, id: string): Promise<boolean> {
+    return this.#act(async () => {
+      const isCancelled = await this.#group(conversation).cancel(id);
+      if (isCancelled) this.#parts.listeners.tell('cancelled', { conversation, id });
+      return isCancelled;
+    });
   }
 
   history(
     conversation: string,
     { before, limit = PAGE }: { readonly before?: string; readonly limit?: number } = {},
   ): Promise<readonly ChatMessage[]> {
-    return soon(() => {
+    return this.#ask(() => {
       const all = messagesOf(this.#group(conversation));
       const end = before === undefined ? all.length : all.findIndex(({ id }) => id === before);
       return all.slice(Math.max(0, end - limit), Math.max(0, end));
     });
   }
 
-  async delete(conversation: string, id: string): Promise<void> {
-    const group = this.#group(conversation);
-    const { isOwn, seq } = this.#placeOf(group, id);
-    await group.delete(seq, { asAdmin: !isOwn });
-    this.#tellAgain(group, seq);
+  delete(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      const { isOwn, seq } = this.#placeOf(group, id);
+      await group.delete(seq, { asAdmin: !isOwn });
+      this.#tellAgain(group, seq);
+    });
   }
 
-  async markRead(conversation: string, id?: string): Promise<void> {
-    const group = this.#group(conversation);
-    const seq = id === undefined ? group.position : this.#placeOf(group, id).seq;
-    await this.#parts.api.markRead(conversation, seq);
-    await this.#act(() => this.#unread.take(conversation, { upTo: seq, unread: 0 }));
+  markRead(conversation: string, id?: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      const seq = id === undefined ? group.position : this.#placeOf(group, id).seq;
+      await this.#parts.api.markRead(conversation, seq);
+      await this.#unread.take(conversation, { upTo: seq, unread: 0 });
+    });
   }
 
-  async markUnread(conversation: string, id: string): Promise<void> {
-    const { seq } = this.#placeOf(this.#group(conversation), id);
-    await this.#parts.api.markUnread(conversation, seq - 1);
-    await this.#act(() => this.#unread.take(conversation, { upTo: seq - 1, unread: 0 }));
+  markUnread(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const { seq } = this.#placeOf(this.#group(conversation), id);
+      await this.#parts.api.markUnread(conversation, seq - 1);
+      await this.#unread.take(conversation, { upTo: seq - 1, unread: 0 });
+    });
   }
 
   typing(conversation: string): void {
@@ -179,14 +200,14 @@ export class LocalChat implements Chat {
   }
 
   join(conversation: string): Promise<void> {
-    return this.#join(conversation, () => this.#parts.device.joinMissing(conversation));
+    return this.#act(() => this.#join(conversation));
   }
 
-  async #join(conversation: string, join: () => Promise<MlsGroup>): Promise<void> {
+  async #join(conversation: string): Promise<void> {
     this.#joining.add(conversation);
     this.#changed();
     try {
-      this.#joined(await join());
+      this.#joined(await this.#parts.device.joinMissing(conversation));
     } finally {
       this.#joining.delete(conversation);
       this.#changed();
@@ -194,7 +215,7 @@ export class LocalChat implements Chat {
   }
 
   askToJoin(conversation: string): Promise<void> {
-    return this.#parts.device.askToJoin(conversation);
+    return this.#act(() => this.#parts.device.askToJoin(conversation));
   }
 
   admit(conversation: string, ref: string): Promise<boolean> {
@@ -205,32 +226,42 @@ export class LocalChat implements Chat {
     return this.#act(() => this.#joinedGroup(conversation).resync());
   }
 
-  async policy(conversation: string): Promise<Policy> {
-    return (await this.#parts.api.conversation(conversation)).policy;
+  policy(conversation: string): Promise<Policy> {
+    return this.#ask(async () => (await this.#parts.api.conversation(conversation)).policy);
   }
 
   safety(conversation: string): Promise<Safety> {
-    return soon(() => safetyOf(this.#group(conversation)));
+    return this.#ask(() => safetyOf(this.#group(conversation)));
   }
 
   devices(): Promise<readonly Device[]> {
-    return this.#parts.api.devices();
+    return this.#ask(() => this.#parts.api.devices());
   }
 
   forgetDevice(device: string): Promise<void> {
-    return this.#parts.api.forgetDevice(device);
+    return this.#ask(() => this.#parts.api.forgetDevice(device));
   }
 
-  async registerPush(target: PushTarget): Promise<void> {
-    await this.#parts.api.registerPush(target);
+  registerPush(target: PushTarget): Promise<void> {
+    return this.#ask(async () => {
+      await this.#parts.api.registerPush(target);
+    });
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#loggingOut?.catch(() => undefined);
     await this.#end();
-    await this.#parts.store.close?.();
+    await this.#parts.store.close();
   }
 
-  async logOut(): Promise<void> {
+  logOut(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new ChatClosedError());
+    this.#loggingOut ??= this.#logOut().finally(() => (this.#loggingOut = undefined));
+    return this.#loggingOut;
+  }
+
+  async #logOut(): Promise<void> {
     const { api, device, store, listeners } = this.#parts;
     // Members who can read the group list no server that may ask for it. So the device asks for its removal itself.
     for (const group of device.groups.values()) await group.resign().catch(() => undefined);
@@ -241,22 +272,25 @@ export class LocalChat implements Chat {
     } catch (error) {
       // A try before this one was successful.
       if (!hasCode(error, 'unauthenticated', 'removed', 'not-found')) {
-        this.#stop = new AbortController();
-        this.#running = this.#follow();
+        if (!this.#isClosed) this.#goOn();
         throw error;
       }
     }
-    const keys = await store.keys('');
-    await store.write(keys.map((key) => [key, undefined]));
-    await store.close?.();
+    await store.erase();
+    this.#isClosed = true;
     listeners.tell('ended', { why: 'logged-out' });
+  }
+
+  #goOn(): void {
+    this.#stop = new AbortController();
+    this.#running = this.#follow();
   }
 
   async #end(): Promise<void> {
     this.#stop.abort();
     await this.#running;
     await this.#deliveries.end();
-    while (this.#background.size > 0) await Promise.all(this.#background);
+    while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
   }
 
   /** Follows all conversations until the chat is closed, or another program takes its place. */
@@ -339,7 +373,7 @@ export class LocalChat implements Chat {
     for (const group of device.groups.values()) this.#deliveries.begin(group);
     for (const { id, role } of known.conversations) {
       if (role === 'removed' || device.groups.has(id) || this.#joining.has(id)) continue;
-      await this.#join(id, () => device.joinMissing(id)).catch((error: unknown) => this.#trouble(error, id));
+      await this.#join(id).catch((error: unknown) => this.#trouble(error, id));
     }
   }
 
@@ -387,10 +421,10 @@ export class LocalChat implements Chat {
 
   /** What the app did not ask for, and what the end waits for. */
   #inBackground(act: () => Promise<void>): void {
-    const task = this.#act(act)
-      .catch((error: unknown) => this.#trouble(error))
-      .finally(() => this.#background.delete(task));
-    this.#background.add(task);
+    const { signal } = this.#stop;
+    this.#act(act).catch((error: unknown) => {
+      if (!signal.aborted) this.#trouble(error);
+    });
   }
 
   #connected(connection: ChatState['connection']): void {
@@ -406,12 +440,17 @@ export class LocalChat implements Chat {
     });
   }
 
-  async #act<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } finally {
-      this.#changed();
-    }
+  /** What changes something. */
+  #act<T>(act: () => Promise<T>): Promise<T> {
+    return this.#ask(act).finally(() => this.#changed());
+  }
+
+  /** A call of the app, or a task in the background. */
+  #ask<T>(ask: () => T | Promise<T>): Promise<T> {
+    if (this.#isClosed) return Promise.reject(new ChatClosedError());
+    const call = (async () => ask())();
+    this.#calls.add(call);
+    return call.finally(() => this.#calls.delete(call));
   }
 
   /** Tells the state once for all changes of one moment. */
@@ -457,9 +496,4 @@ export class LocalChat implements Chat {
     if (found?.state.kind !== 'seen') throw problemOf(404, 'not-found', 'The log has no such message');
     return { seq: found.state.seq, isOwn: found.isOwn };
   }
-}
-
-/** What is known at once, as the calls give it: also a refusal. */
-function soon<T>(read: () => T): Promise<T> {
-  return new Promise((resolve) => resolve(read()));
 }

@@ -1,5 +1,6 @@
 import { documentOf, ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents } from '../chat/chat.ts';
+import { ChatClosedError } from '../chat/closed.ts';
 import { newId } from '../platform/bytes.ts';
 import type { Call, Failure, TabEvent, TabTalk } from './tab-messages.ts';
 import { CALLS } from './tab-messages.ts';
@@ -39,12 +40,18 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
         });
         return;
       }
-      callOf(chat, call)(...given)
+      callOf(
+        chat,
+        call,
+      )(...given)
         .then(
           (result) => channel.send({ kind: 'answer', id, result }),
-          (error: unknown) => channel.send({ kind: 'answer', id, failure: failureOf(error) }),
+          (error: unknown) => {
+            // The tab that asked asks the next one.
+            if (!(error instanceof ChatClosedError)) channel.send({ kind: 'answer', id, failure: failureOf(error) });
+          },
         )
-        .catch(() => undefined); // the channel is closed: the tab that asked asks the next one
+        .catch(() => undefined); // nor can it be told by a channel that is closed
     }
   });
   introduce();

@@ -1,5 +1,6 @@
 import { ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents, ChatState } from '../chat/chat.ts';
+import { ChatClosedError } from '../chat/closed.ts';
 import { ChatListeners } from '../chat/events.ts';
 import type { ChatOptions } from '../chat/open-chat.ts';
 import { openChat } from '../chat/open-chat.ts';
@@ -188,13 +189,13 @@ class SharedChat implements Chat {
 
   /** What was answered before does not hear it. */
   #refuseWaiting(): void {
-    for (const { reject } of this.#waiting.values()) reject(new Error('the chat is closed'));
+    for (const { reject } of this.#waiting.values()) reject(new ChatClosedError());
     this.#waiting.clear();
   }
 
   #call<T>(call: Call, ...given: readonly unknown[]): Promise<T> {
     if (this.#local !== undefined) return callOf(this.#local, call)(...given) as Promise<T>;
-    if (this.#stop.signal.aborted) return Promise.reject(new Error('the chat is closed'));
+    if (this.#stop.signal.aborted) return Promise.reject(new ChatClosedError());
     return new Promise<T>((resolve, reject) => {
       const id = newId();
       this.#waiting.set(id, { call, given, resolve, reject });

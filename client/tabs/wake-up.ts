@@ -1,4 +1,5 @@
 import type { ChatMessage } from '../chat/chat.ts';
+import { ChatStore } from '../chat/chat-store.ts';
 import { ChatListeners } from '../chat/events.ts';
 import { openDevice } from '../chat/open-chat.ts';
 import { received } from '../chat/projection.ts';
@@ -17,14 +18,15 @@ import { webLocks } from './locks.ts';
  * })()));
  */
 export async function wakeUp(options: SharedChatOptions): Promise<readonly ChatMessage[] | undefined> {
-  const { name, store, locks = webLocks() } = options;
+  const { name, locks = webLocks() } = options;
+  const store = new ChatStore(options.store);
   let messages: readonly ChatMessage[] | undefined;
   try {
     await locks.tryHold(name, async () => {
-      messages = await readNew(options);
+      messages = await readNew({ ...options, store });
     });
   } finally {
-    await store.close?.();
+    await store.close();
   }
   return messages;
 }

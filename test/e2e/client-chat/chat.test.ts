@@ -290,6 +290,46 @@ describe('a chat', () => {
     expect(bob.events.ended).toEqual([]);
   });
 
+  test('that is closed while it logs out does not go on', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [, bob] = two(gathered);
+    bob.cut(true);
+    let isOver = false;
+    const leaving = bob.logOut().catch((error: unknown) => {
+      isOver = true;
+      return error;
+    });
+    await bob.close();
+    expect(isOver).toBe(true);
+    expect(await leaving).toBeInstanceOf(Error);
+    const left = bob.store.entries();
+    bob.cut(false);
+    // Whoever followed here would be replaced, or replace the other.
+    const again = await open('bob', { store: bob.store, device: bob.device });
+    await untilOnline(again);
+    expect(bob.state.connection).not.toBe('online');
+    expect([bob.events.ended, again.events.ended]).toEqual([[], []]);
+    expect(left.length).toBeGreaterThan(0);
+    await expect(bob.logOut()).rejects.toThrow('the chat is closed');
+  });
+
+  test('closes when what it was asked has ended, and is asked nothing after that', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice] = two(gathered);
+    const { id } = gathered;
+    const carol = await open('carol');
+    await untilOnline(carol);
+    const asked = [alice.add(id, [carol.user]), alice.send(id, 'last words'), alice.markRead(id)];
+    await alice.close();
+    const left = alice.store.entries();
+    await Promise.all(asked);
+    expect(alice.store.entries()).toEqual(left);
+    for (const call of [alice.send(id, 'too late'), alice.history(id), alice.create(), alice.devices()])
+      await expect(call).rejects.toThrow('the chat is closed');
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    await untilTexts([again, carol], id, ['last words']);
+  });
+
   test('a device that another one forgets ends', async () => {
     const gathered = await gather(['alice', 'bob']);
     const [, bob] = two(gathered);
