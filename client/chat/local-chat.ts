@@ -9,6 +9,7 @@ import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
+import { sleep } from '../platform/sleep.ts';
 import type {
   Added,
   Chat,
@@ -30,6 +31,8 @@ import { Unread } from './unread.ts';
 /** What the chat knew of the conversations when it was there last. */
 const KNOWN_KEY = 'chat/conversations';
 const PAGE = 50;
+/** A Welcome that is on its way is better than an external commit: it reads what is sent meanwhile. */
+const WELCOME_MS = 2_000;
 
 export interface LocalChatParts {
   readonly api: ParleyClient;
@@ -77,6 +80,12 @@ export class LocalChat implements Chat {
       signal: () => this.#stop.signal,
     });
     this.on('log', ({ conversation, event }) => this.#seeLog(conversation, event));
+    // Not only while it follows: a call of the app may read what is new, too.
+    parts.device.onMessage((group, message) => {
+      this.#typing.ends(group.id, message.sender);
+      parts.listeners.tell('message', received(group, message));
+    });
+    this.on('message', () => this.#changed());
   }
 
   /** Loads what the device knew, and begins to follow its conversations. Needs no network. */
@@ -171,7 +180,6 @@ export class LocalChat implements Chat {
       const group = this.#group(conversation);
       const { isOwn, seq } = this.#placeOf(group, id);
       await group.delete(seq, { asAdmin: !isOwn });
-      this.#tellAgain(group, seq);
     });
   }
 
@@ -303,11 +311,6 @@ export class LocalChat implements Chat {
         await device.run({
           signal,
           onJoin: (group) => this.#joined(group),
-          onMessage: (group, message) => {
-            this.#typing.ends(group.id, message.sender);
-            listeners.tell('message', received(group, message));
-            this.#changed();
-          },
           onSignal: ({ id }, { sender, data }) => {
             if (sender !== this.user && isTyping(data)) this.#typing.begins(id, sender);
           },
@@ -341,17 +344,16 @@ export class LocalChat implements Chat {
     switch (event.type) {
       case 'service':
         this.#connected('online');
+        for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
         this.#inBackground(() => this.#catchUp());
+        break;
+      case 'conversation':
+        if (event.change === 'new') this.#inBackground(() => this.#joinSoon(event.conversation, event.seq));
         break;
       case 'read':
         // Its count may have messages that are still on their way here.
         this.#inBackground(() => this.#unread.take(event.conversation, { upTo: event.seq, unread: 0 }));
         break;
-      case 'deleted': {
-        const group = this.#parts.device.groups.get(event.conversation);
-        if (group !== undefined) this.#tellAgain(group, event.seq);
-        break;
-      }
       case 'reset':
         // Who made the successor is about to send Welcomes: a join without one would miss the first messages.
         for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
@@ -361,20 +363,56 @@ export class LocalChat implements Chat {
     this.#changed();
   }
 
-  /** After each connection: what changed meanwhile, what waits, and what this device has not joined. */
+  /** After each connection: what changed meanwhile, and what this device has not joined. */
   async #catchUp(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        await this.#learn();
+        break;
+      } catch (error) {
+        // The next connection begins anew.
+        if (this.#connection !== 'online') return;
+        this.#trouble(error);
+        await pause(attempt, error, signal);
+      }
+    }
+    for (const { id, role, joinedSeq } of this.#known.conversations) {
+      if (role !== 'removed') await this.#joinMissing(id, joinedSeq);
+    }
+  }
+
+  /** Brings what this device knows of its conversations up to date. */
+  async #learn(): Promise<void> {
     const { api, device, store } = this.#parts;
+    const unborn = [...device.groups.values()].filter((group) => this.#isUnborn(group));
     const { known } = await syncConversations(api, this.#known);
     await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
     this.#know(known);
     for (const { id, lastSeq, unread } of known.conversations) await this.#unread.take(id, { upTo: lastSeq, unread });
     this.#changed();
-    await this.#forgetUnborn();
-    for (const group of device.groups.values()) this.#deliveries.begin(group);
-    for (const { id, role } of known.conversations) {
-      if (role === 'removed' || device.groups.has(id) || this.#joining.has(id)) continue;
-      await this.#join(id).catch((error: unknown) => this.#trouble(error, id));
-    }
+    // Conversations that the program before this one, or a call without an answer, did not come to create.
+    const isListed = new Set(known.conversations.map(({ id }) => id));
+    for (const group of unborn) if (this.#isUnborn(group) && !isListed.has(group.id)) await device.forget(group.id);
+  }
+
+  #isUnborn({ id, position, outbox }: MlsGroup): boolean {
+    return position === 0 && outbox.length === 0 && !this.#creating.has(id);
+  }
+
+  /** The user is a member from an entry on: by another device of the user, or by somebody whose Welcome for this one may be on its way. */
+  async #joinSoon(conversation: string, seq: number | undefined): Promise<void> {
+    await sleep(WELCOME_MS, this.#stop.signal);
+    await this.#joinMissing(conversation, seq);
+  }
+
+  /** @param joinedSeq entry with which the user joined last */
+  async #joinMissing(conversation: string, joinedSeq = 0): Promise<void> {
+    const group = this.#parts.device.groups.get(conversation);
+    // Who removed only this device does not want it back. Who added the user again does.
+    const isMissing = group === undefined || (group.isRemoved && joinedSeq > group.position);
+    if (!isMissing || this.#joining.has(conversation)) return;
+    await this.#join(conversation).catch((error: unknown) => this.#trouble(error, conversation));
   }
 
   #know(known: KnownConversations): void {
@@ -382,16 +420,6 @@ export class LocalChat implements Chat {
     for (const { id, successor } of known.conversations) {
       const group = this.#parts.device.groups.get(id);
       if (group !== undefined && successor !== undefined) group.successor ??= successor;
-    }
-  }
-
-  /** Conversations that the program before this one did not come to create. */
-  async #forgetUnborn(): Promise<void> {
-    const { device } = this.#parts;
-    const known = new Set(this.#known.conversations.map(({ id }) => id));
-    for (const { id, position, outbox } of device.groups.values()) {
-      const isUnborn = position === 0 && outbox.length === 0 && !known.has(id) && !this.#creating.has(id);
-      if (isUnborn) await device.forget(id);
     }
   }
 

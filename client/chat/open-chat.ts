@@ -9,7 +9,7 @@ import { ChatStore } from './chat-store.ts';
 import { ChatListeners } from './events.ts';
 import type { LocalChatParts } from './local-chat.ts';
 import { LocalChat } from './local-chat.ts';
-import { outgoing } from './projection.ts';
+import { outgoing, received } from './projection.ts';
 
 const DEVICE_KEY = 'chat/device';
 
@@ -55,6 +55,7 @@ export async function openDevice(
     onRejoin: (group, { kind }) => listeners.tell('rejoined', { conversation: group.id, reason: kind }),
     onLogEvent: (group, event) => listeners.tell('log', { conversation: group.id, event }),
     onOutgoing: (group, message) => listeners.tell('message', outgoing(group, message)),
+    onDeleted: (group, message) => listeners.tell('message', received(group, message)),
   });
   return { api, device };
 }

@@ -96,6 +96,8 @@ export interface DeviceOptions {
   readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
   /** Called when the state of a message in an outbox has changed (`group.enqueue`). */
   readonly onOutgoing?: (group: MlsGroup, message: OutboxMessage) => void;
+  /** Called with each message whose text was deleted, after the store has dropped it. */
+  readonly onDeleted?: (group: MlsGroup, message: ReceivedMessage) => void;
   /** Called with what the device finds out about a log (docs/explanation/integrity.md). */
   readonly onLogEvent?: (group: MlsGroup, event: LogEvent) => void;
 }
@@ -513,10 +515,11 @@ export class MlsDevice {
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const onOutgoing = (message: OutboxMessage): void => this.#options.onOutgoing?.(group, message);
+    const onDeleted = (message: ReceivedMessage): void => this.#options.onDeleted?.(group, message);
     const group = new MlsGroup({
       ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
-      ...{ invite, replace, onRestart, onOutgoing },
+      ...{ invite, replace, onRestart, onOutgoing, onDeleted },
     });
     return group;
   }

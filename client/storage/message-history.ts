@@ -77,15 +77,16 @@ export class MessageHistory {
     return true;
   }
 
-  /** Drops the text of a deleted message. Does nothing if the device never read it. */
-  dropText(seq: number): void {
+  /** Drops the text of a deleted message. @returns what is left of it; `undefined`: it was dropped before, or the device never read it */
+  dropText(seq: number): ReceivedMessage | undefined {
     const index = this.#all.findIndex((one) => one.lost === undefined && one.seq === seq && one.isDeleted !== true);
     const message = this.#all[index];
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     const left = { ...message, text: '', isDeleted: true } as const;
     this.#all[index] = left;
     this.#know(left);
     this.#changes.push({ after: left });
+    return left;
   }
 
   #know(message: ReceivedMessage): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ProblemError } from '../../../client/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { refusal, standBetween } from '../../harness/between.ts';
 import type { OpenChatOptions, TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts, usersOf } from '../../harness/chats.ts';
 import { SENDER_SECRET } from '../../harness/off-boarding.ts';
@@ -242,6 +243,113 @@ describe('a chat', () => {
     expect(bob.events.rejoined).toEqual([{ conversation: id, reason: 'requested' }]);
     await bob.send(id, 'after');
     await untilTexts([alice, bob], id, ['before', 'after']);
+  });
+
+  test('sends what waits, and joins what is missing, although the list of conversations fails for a while', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    let failures = 0;
+    let isFailing = true;
+    standBetween(({ route }, pass) =>
+      isFailing && route === 'GET /v1/conversations' && ++failures > 0
+        ? Promise.resolve(refusal(503, 'unavailable'))
+        : pass(),
+    );
+    alice.cut(true);
+    await alice.send(id, 'it waited');
+    await alice.close();
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    const laptop = await open('bob');
+    await untilTexts([again, bob], id, ['it waited']);
+    // More than the tries of one request.
+    await waitUntil(() => laptop.events.trouble.length > 1, { what: 'the list fails' });
+    expect(shown(laptop, id)).toBeUndefined();
+    const connections = laptop.events.state.filter(({ connection }) => connection === 'offline').length;
+    isFailing = false;
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    expect(laptop.events.state.filter(({ connection }) => connection === 'offline')).toHaveLength(connections);
+    expect(failures).toBeGreaterThan(0);
+  });
+
+  test('joins at once what another device of its user creates', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice] = two(gathered);
+    const laptop = await open('alice');
+    await untilShown(laptop, gathered.id, ({ state }) => state === 'joined', 'the laptop is there');
+    const id = await alice.create();
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    await alice.send(id, 'to myself');
+    await untilTexts([alice, laptop], id, ['to myself']);
+    expect(laptop.events.trouble).toEqual([]);
+  });
+
+  test('is there again when its user is added again, also without a Welcome', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop is there');
+    await alice.send(id, 'before');
+    await untilTexts([alice, bob, laptop], id, ['before']);
+    await alice.remove(id, [bob.user]);
+    for (const chat of [bob, laptop]) await untilShown(chat, id, ({ state }) => state === 'removed', 'bob is out');
+    // The laptop has no key package.
+    standBetween(async ({ route }, pass) => {
+      const answer = await pass();
+      if (!route.endsWith(`/${bob.user}/key-packages/claim`)) return answer;
+      const claimed = (await answer.json()) as { keyPackages: { device: string }[]; exhausted: string[] };
+      const keyPackages = claimed.keyPackages.filter(({ device }) => device !== laptop.device);
+      return Response.json({ ...claimed, keyPackages, exhausted: [laptop.device] });
+    });
+    expect(await alice.add(id, [bob.user])).toMatchObject({ exhausted: [{ device: laptop.device }] });
+    for (const chat of [bob, laptop]) await untilShown(chat, id, ({ state }) => state === 'joined', 'bob is in');
+    await alice.send(id, 'after');
+    await untilTexts([alice, bob, laptop], id, ['before', 'after']);
+  });
+
+  test('a removed device does not come back by itself', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop is there');
+    await alice.removeDevice(id, (await laptop.safety(id)).device);
+    await untilShown(laptop, id, ({ state }) => state === 'removed', 'the laptop is out');
+    await laptop.close();
+    const again = await open('bob', { store: laptop.store, device: laptop.device });
+    await untilOnline(again);
+    // It has caught up when it has joined what it is missing.
+    const other = await bob.create();
+    await untilShown(again, other, ({ state }) => state === 'joined', 'it has caught up');
+    expect(shown(again, id)?.state).toBe('removed');
+  });
+
+  test('tells what its calls read while it has no stream: messages, and that others were deleted', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const carol = await open('carol');
+    await untilOnline(carol);
+    const mistake = await bob.send(id, 'a mistake');
+    await untilTexts([alice, bob], id, ['a mistake']);
+    await alice.close();
+    await bob.delete(id, mistake);
+    const news = await bob.send(id, 'news');
+    await untilTexts([bob], id, ['(deleted)', 'news']);
+    standBetween(({ route, device }, pass) =>
+      route === 'GET /v1/events' && device === alice.device ? Promise.resolve(refusal(403, 'not-allowed')) : pass(),
+    );
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    await waitUntil(() => again.events.trouble.length > 1, { what: 'it gets no stream' });
+    expect(again.events.message).toEqual([]);
+    await again.add(id, [carol.user]);
+    expect(await texts(again, id)).toEqual(['(deleted)', 'news']);
+    expect(again.events.message.map((one) => [one.id, one.text, one.isDeleted])).toEqual([
+      [news, 'news', false],
+      [mistake, '', true],
+    ]);
+    expect(shown(again, id)?.last?.text).toBe('news');
   });
 
   test('a removed device is out of the group, and its user is not', async () => {
