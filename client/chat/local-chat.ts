@@ -299,6 +299,7 @@ export class LocalChat implements Chat {
     await this.#running;
     await this.#deliveries.end();
     while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
+    this.#connected('offline');
   }
 
   /** Follows all conversations until the chat is closed, or another program takes its place. */

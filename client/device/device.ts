@@ -257,12 +257,19 @@ export class MlsDevice {
     await askToJoin(this.#joinContext(), conversation, await this.keyPackages.spare());
   }
 
-  /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
+  /**
+   * Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries.
+   * @throws Error of what failed, or AggregateError, after all that could be done
+   */
   async sync(): Promise<void> {
-    await this.joinGroups();
-    for (const group of this.groups.values()) if (!group.isRemoved) await group.receive();
+    const errors: unknown[] = [];
+    const attempt = (task: Promise<unknown>): Promise<unknown> => task.catch((error: unknown) => errors.push(error));
+    await attempt(this.joinGroups());
+    for (const group of this.groups.values()) if (!group.isRemoved) await attempt(group.receive());
     await this.#renewing;
-    await this.ack();
+    await attempt(this.ack());
+    if (errors.length > 1) throw new AggregateError(errors, 'some groups could not be read');
+    for (const error of errors) throw error;
   }
 
   /**

@@ -1,3 +1,4 @@
+import { pause } from '../api/http.ts';
 import { ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents, ChatState } from '../chat/chat.ts';
 import { ChatClosedError } from '../chat/closed.ts';
@@ -33,7 +34,12 @@ const NOTHING: ChatState = { connection: 'connecting', conversations: [], unread
 export async function openSharedChat(options: SharedChatOptions): Promise<Chat> {
   const { name, locks = webLocks(), channel = broadcastChannel(name), ...rest } = options;
   const chat = new SharedChat({ ...rest, channel, locks, name });
-  await chat.begin();
+  try {
+    await chat.begin();
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
   return chat;
 }
 
@@ -81,21 +87,31 @@ class SharedChat implements Chat {
 
   /** Resolves when the chat can be used: this tab leads, or has heard who does. */
   begin(): Promise<void> {
-    const { channel, locks, name } = this.#options;
+    const { channel } = this.#options;
     return new Promise((resolve, reject) => {
       channel.on((message) => {
         this.#hear(message as TabMessage);
         if (this.#leader !== '') resolve();
       });
-      this.#leading = locks
-        .hold(name, () => this.#lead(resolve), this.#stop.signal)
-        .catch((error: unknown) => {
-          // Of a tab that follows no more, and of one whose store cannot be opened.
-          if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
-          reject(error instanceof Error ? error : new Error(String(error)));
-        });
+      this.#leading = this.#takeTurns(resolve).catch(reject);
       channel.send({ kind: 'who' });
     });
+  }
+
+  /** Leads when it is this tab's turn. A tab that has followed and cannot open the store lets the others try, and tries again. */
+  async #takeTurns(onReady: () => void): Promise<void> {
+    const { locks, name } = this.#options;
+    const { signal } = this.#stop;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        await locks.hold(name, () => this.#lead(onReady), signal);
+        return;
+      } catch (error) {
+        if (this.#leader === '' || signal.aborted) throw error;
+        this.#listeners.tell('trouble', { message: String(error) });
+        await pause(attempt, error, signal).catch(() => undefined);
+      }
+    }
   }
 
   /** This tab has the device, until it is closed. */
@@ -198,8 +214,9 @@ class SharedChat implements Chat {
     if (this.#stop.signal.aborted) return Promise.reject(new ChatClosedError());
     return new Promise<T>((resolve, reject) => {
       const id = newId();
-      this.#waiting.set(id, { call, given, resolve, reject });
+      // First: what cannot be sent, since it is not plain data, is not asked of the next tab either.
       this.#options.channel.send({ kind: 'call', id, call, given });
+      this.#waiting.set(id, { call, given, resolve, reject });
     });
   }
 

@@ -10,7 +10,7 @@ import { webLocks } from './locks.ts';
  * What a service worker does when a push comes: it reads what is new, sends what waits, and tells the app what to notify of. It has the
  * device for this time under the same lock as the tabs.
  * @returns new messages of others, in the order of each log; `undefined`: a tab has the device, and shows them itself
- * @throws Error if the service is out of reach: what was read before is saved, and a tab shows it
+ * @throws Error if nothing could be read, since the service is out of reach, say
  * @example
  * self.addEventListener('push', (event) => event.waitUntil((async () => {
  *   const store = await indexedDbStore('alice');
@@ -39,9 +39,16 @@ async function readNew(options: SharedChatOptions): Promise<readonly ChatMessage
   device.onMessage((group, message) => {
     if (message.sender !== device.user) messages.push(received(group, message));
   });
-  await device.begin();
-  await device.sync();
-  for (const group of device.groups.values())
-    if (!group.isRemoved && group.successor === undefined) await group.deliver();
+  await device.begin().catch(() => undefined);
+  try {
+    await device.sync();
+  } catch (error) {
+    // One group that cannot be read hides the messages of no other.
+    if (messages.length === 0) throw error;
+  }
+  for (const group of device.groups.values()) {
+    // What is not sent now waits for the next time.
+    if (!group.isRemoved && group.successor === undefined) await group.deliver().catch(() => undefined);
+  }
   return messages;
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../client/index.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { refusal, standBetween } from '../../harness/between.ts';
 import type { TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts } from '../../harness/chats.ts';
 import { FakeBrowser } from '../../harness/fake-tabs.ts';
@@ -123,6 +124,32 @@ describe('several tabs with one device', () => {
     await untilTexts([last, bob], id, ['hello', 'hi', 'and on']);
   });
 
+  test('a call that is no plain data is refused, and not made by the next tab either', async () => {
+    const { browser, bob, id } = await begin();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const options = { push: 'none', note: () => undefined } as const;
+    await expect(follower.send(id, 'not plain', options)).rejects.toThrow('could not be cloned');
+    leader.crash();
+    await follower.send(id, 'plain');
+    await untilTexts([follower, bob], id, ['plain']);
+  });
+
+  test('a tab whose turn it is, and that cannot open the store, tries again: what it was asked is done', async () => {
+    const { browser, bob, id } = await begin();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const { get } = browser.store;
+    Object.assign(browser.store, { get: () => Promise.reject(new Error('the disk is busy')) });
+    leader.crash();
+    const asked = follower.send(id, 'asked meanwhile');
+    await waitUntil(() => follower.events.trouble.length > 1, { what: 'it has tried twice' });
+    expect(follower.events.trouble[0]?.message).toContain('the disk is busy');
+    Object.assign(browser.store, { get });
+    await asked;
+    await untilTexts([follower, bob], id, ['asked meanwhile']);
+  });
+
   test('all end when the device is logged out, and none takes it over', async () => {
     const { browser, id } = await begin();
     const tabs = [await browser.open(), await browser.open(), await browser.open()] as const;
@@ -159,6 +186,31 @@ describe('a service worker', () => {
     const tab = await browser.open();
     expect(await texts(tab, id)).toEqual(['while all tabs are closed']);
     await untilShown(tab, id, ({ unread }) => unread === 1, 'it is still unread');
+  });
+
+  test('shows what it can read, although one conversation cannot be read', async () => {
+    const { browser, bob, id } = await begin();
+    const tab = await browser.open();
+    const other = await bob.create({ users: [tab.user] });
+    await untilShown(tab, other, ({ members }) => members.length === 2, 'alice is in');
+    await tab.close();
+    const device = tab.device;
+    const isRead = (route: string, bad: string): boolean => route === `GET /v1/conversations/${bad}/messages`;
+    let bad = id;
+    standBetween((asked, pass) =>
+      asked.device === device && isRead(asked.route, bad) ? Promise.resolve(refusal(500, 'internal')) : pass(),
+    );
+    for (const [unreadable, readable] of [
+      [id, other],
+      [other, id],
+    ] as const) {
+      bad = unreadable;
+      const before = (await bob.history(readable)).length;
+      await bob.send(readable, `in ${readable}`);
+      await settled(bob, readable, before + 1);
+      expect((await browser.push())?.map(({ text }) => text)).toEqual([`in ${readable}`]);
+    }
+    await expect(browser.push()).rejects.toThrow('internal');
   });
 
   test('leaves it to a tab, if one is open', async () => {
