@@ -4,7 +4,7 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { documentOf, hasCode, ProblemError, problemOf } from '../api/problem.ts';
 import type { KnownConversations } from '../api/sync-conversations.ts';
 import { syncConversations } from '../api/sync-conversations.ts';
-import type { Device, Policy, PushTarget } from '../api/types.ts';
+import type { Device, Policy, PushTarget, Role } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newGroupId } from '../device/device.ts';
@@ -24,7 +24,7 @@ import type { ChatStore } from './chat-store.ts';
 import { ChatClosedError } from './closed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
-import { conversationOf, messagesOf, received, safetyOf } from './projection.ts';
+import { conversationOf, idOf, messagesOf, received, safetyOf } from './projection.ts';
 import { isTyping, Typing, typingSignal } from './typing.ts';
 import { Unread } from './unread.ts';
 
@@ -53,6 +53,8 @@ export class LocalChat implements Chat {
   readonly #deliveries: Deliveries;
   /** Conversations that this call of the app creates. */
   readonly #creating = new Set<string>();
+  /** Conversations of which nobody knows whether the service has them. They are not shown. */
+  readonly #unanswered = new Set<string>();
   /** Conversations that the device is joining. */
   readonly #joining = new Set<string>();
   /** Calls of the app, and what goes on beside the stream: the end waits for them. */
@@ -111,15 +113,29 @@ export class LocalChat implements Chat {
 
   async #create(id: string, policy: NewChatOptions['policy']): Promise<void> {
     const { device } = this.#parts;
+    // An earlier call, or the program before this one, may not have heard whether the service has it.
+    const known = device.groups.get(id);
+    if (known !== undefined && this.#isUnborn(known) && (await this.#roleIn(id)) === undefined) await device.forget(id);
     this.#creating.add(id);
     try {
       await device.createGroup(policy, id);
+      this.#unanswered.delete(id);
     } catch (error) {
-      // If the service has it after all, the next connection finds it.
-      if (!(error instanceof ProblemError)) await device.forget(id);
+      // The service may have it, with the state that only this device has. The next connection finds out.
+      if (device.groups.has(id)) this.#unanswered.add(id);
       throw error;
     } finally {
       this.#creating.delete(id);
+    }
+  }
+
+  /** `undefined`: the service has no such conversation of the user. */
+  async #roleIn(conversation: string): Promise<Role | undefined> {
+    try {
+      return (await this.#parts.api.conversation(conversation)).role;
+    } catch (error) {
+      if (hasCode(error, 'not-found')) return undefined;
+      throw error;
     }
   }
 
@@ -136,7 +152,23 @@ export class LocalChat implements Chat {
   }
 
   leave(conversation: string): Promise<void> {
-    return this.#act(() => this.#joinedGroup(conversation).leave());
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      // Asked again, or another device of the user was faster.
+      if (group.isRemoved && (await this.#hasLeft(conversation))) return;
+      try {
+        await this.#joinedGroup(conversation).leave();
+      } catch (error) {
+        if (!hasCode(error, 'removed') || !(await this.#hasLeft(conversation))) throw error;
+        await group.receive();
+      }
+    });
+  }
+
+  /** Is the user, and not only this device, out of the conversation? */
+  async #hasLeft(conversation: string): Promise<boolean> {
+    const role = await this.#roleIn(conversation);
+    return role === undefined || role === 'removed';
   }
 
   send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
@@ -144,23 +176,29 @@ export class LocalChat implements Chat {
       const group = this.#joinedGroup(conversation);
       await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
       this.#deliveries.begin(this.#group(conversation));
-      return id;
+      return idOf(group, group.ownDevice, id);
     });
   }
 
   retry(conversation: string, id: string): Promise<void> {
     return this.#act(async () => {
       const group = this.#group(conversation);
-      await group.retry(id);
+      await group.retry(statedId(group, id));
       this.#deliveries.begin(group);
     });
   }
 
   cancel(conversation: string, id: string): Promise<boolean> {
     return this.#act(async () => {
-      const isCancelled = await this.#group(conversation).cancel(id);
-      if (isCancelled) this.#parts.listeners.tell('cancelled', { conversation, id });
-      return isCancelled;
+      const group = this.#group(conversation);
+      if (await group.cancel(statedId(group, id))) {
+        this.#parts.listeners.tell('cancelled', { conversation, id });
+        return true;
+      }
+      // Asked again: it is gone, unless the log has it, or is about to, or the successor has it.
+      const { successor = '' } = group;
+      const places = [group, this.#parts.device.groups.get(successor)];
+      return !places.some((one) => one !== undefined && messagesOf(one).some((message) => message.id === id));
     });
   }
 
@@ -394,7 +432,11 @@ export class LocalChat implements Chat {
     this.#changed();
     // Conversations that the program before this one, or a call without an answer, did not come to create.
     const isListed = new Set(known.conversations.map(({ id }) => id));
-    for (const group of unborn) if (this.#isUnborn(group) && !isListed.has(group.id)) await device.forget(group.id);
+    for (const group of unborn) {
+      const isStill = this.#isUnborn(group) && device.groups.get(group.id) === group;
+      if (isStill && !isListed.has(group.id)) await device.forget(group.id);
+      this.#unanswered.delete(group.id);
+    }
   }
 
   #isUnborn({ id, position, outbox }: MlsGroup): boolean {
@@ -495,6 +537,7 @@ export class LocalChat implements Chat {
 
   #project(): ChatState {
     const conversations = [...this.#parts.device.groups.values()]
+      .filter(({ id }) => !this.#unanswered.has(id))
       .map((group) =>
         conversationOf(group, {
           unread: this.#unread.of(group.id, group.history),
@@ -521,8 +564,13 @@ export class LocalChat implements Chat {
   }
 
   #placeOf(group: MlsGroup, id: string): { readonly seq: number; readonly isOwn: boolean } {
-    const found = messagesOf(group).find((one) => one.id === id);
+    const found = messagesOf(group).find((one) => one.id === id && one.state.kind === 'seen');
     if (found?.state.kind !== 'seen') throw problemOf(404, 'not-found', 'The log has no such message');
     return { seq: found.state.seq, isOwn: found.isOwn };
   }
+}
+
+/** The id with which the group knows a message that waits. */
+function statedId(group: MlsGroup, id: string): string {
+  return group.outbox.find((one) => idOf(group, group.ownDevice, one.id) === id)?.id ?? id;
 }

@@ -4,6 +4,8 @@ import type { LostMark, MessageChange, ReceivedMessage } from './group-store.ts'
 export class MessageHistory {
   readonly #all: ReceivedMessage[];
   readonly #byId = new Map<string, ReceivedMessage>();
+  /** The device whose message had an id first. */
+  readonly #claims = new Map<string, string>();
   readonly #changes: MessageChange[] = [];
   #lastSeq = 0;
 
@@ -14,6 +16,11 @@ export class MessageHistory {
 
   get all(): readonly ReceivedMessage[] {
     return this.#all;
+  }
+
+  /** Signature key of the device whose message had this id first, base64. Others that state the same id later may be hostile. */
+  claimant(id: string): string | undefined {
+    return this.#claims.get(id);
   }
 
   /** What the store does not have yet, in the order in which it happened. */
@@ -90,7 +97,9 @@ export class MessageHistory {
   }
 
   #know(message: ReceivedMessage): void {
-    if (message.id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
+    const { id, device = '' } = message;
+    if (id !== undefined && !this.#claims.has(id)) this.#claims.set(id, device);
+    if (id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
     if (message.lost === undefined) this.#lastSeq = Math.max(this.#lastSeq, message.seq);
   }
 }

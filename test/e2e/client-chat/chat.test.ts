@@ -1,15 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { ProblemError } from '../../../client/index.ts';
+import { ProblemError, toBase64Url } from '../../../client/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { refusal, standBetween } from '../../harness/between.ts';
 import type { OpenChatOptions, TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts, usersOf } from '../../harness/chats.ts';
+import { deviceOpener } from '../../harness/mls-devices.ts';
 import { SENDER_SECRET } from '../../harness/off-boarding.ts';
 import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
 
 const service = useService({ apis: 1, workers: 1, env: { EXTERNAL_SENDER_KEY: SENDER_SECRET } });
 const opened = chatOpener(service);
+const openDevice = deviceOpener(service);
 let run = 0;
 
 /** A chat of a user of this test. */
@@ -100,13 +102,78 @@ describe('a chat', () => {
     await alice.remove(id, [bob.user]);
     await untilShown(bob, id, ({ state }) => state === 'removed', 'bob is out');
     expect(await texts(bob, id)).toEqual(['before']);
-    for (const call of [bob.remove(id, [alice.user]), bob.send(id, 'no more'), bob.leave(id), bob.add(id, ['x'])])
+    for (const call of [bob.remove(id, [alice.user]), bob.send(id, 'no more'), bob.add(id, ['x'])])
       await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 403, code: 'removed' });
     for (const call of [bob.send('AAAA', 'no'), bob.history('AAAA'), bob.delete(id, 'none'), bob.policy('AAAA')])
       await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 404, code: 'not-found' });
     await carol.leave(id);
     await untilShown(alice, id, (one) => usersOf(one) === alice.user, 'carol is out of the tree');
     expect(shown(carol, id)?.state).toBe('removed');
+    // Asked again, as of the next tab, it is done already.
+    for (const chat of [bob, carol]) await chat.leave(id);
+  });
+
+  test('leaves, and creates, although the answer is lost: asked again, it is done', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    let isLosing = true;
+    standBetween(async ({ route, device }, pass) => {
+      const answer = await pass();
+      const isLost = isLosing && device === bob.device && /^(?:POST .*\/conversations|.* .*\/members\/.*)$/.test(route);
+      if (isLost) throw new TypeError('the connection broke');
+      return answer;
+    });
+    await expect(bob.leave(gathered.id)).rejects.toThrow('the connection broke');
+    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
+    await expect(bob.create({ id })).rejects.toThrow('the connection broke');
+    expect(shown(bob, id)).toBeUndefined();
+    isLosing = false;
+    await bob.leave(gathered.id);
+    expect(shown(bob, gathered.id)?.state).toBe('removed');
+    await untilShown(alice, gathered.id, (one) => usersOf(one) === alice.user, 'bob is out of the tree');
+    expect(await bob.create({ id, users: [alice.user] })).toBe(id);
+    await bob.send(id, 'still mine');
+    await untilTexts([alice, bob], id, ['still mine']);
+  });
+
+  test('a device that states the id of a message of another gets another one', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const original = await bob.send(id, 'the original');
+    await untilTexts([alice, bob], id, ['the original']);
+    // A hostile program: the service knows other ids of its messages than those that are encrypted in them.
+    const mallory = `mallory-${run}`;
+    const api = service().clientOf(mallory, { device: 'phone' });
+    const send = api.send.bind(api);
+    Object.assign(api, {
+      send: ((to, message) => send(to, { ...message, id: crypto.randomUUID() })) satisfies typeof send,
+    });
+    const { device } = await openDevice(`${mallory}/phone`, { api });
+    await alice.add(id, [mallory]);
+    await device.sync();
+    const group = device.group(id);
+    for (const stated of [original, 'seq-1', `${original}~${group.ownDevice}`]) {
+      await group.enqueue({ id: stated, text: 'a copy', at: 0 });
+    }
+    await group.deliver();
+    for (const chat of [alice, bob]) {
+      await untilTexts([chat], id, ['the original', 'a copy', 'a copy', 'a copy']);
+      expect((await chat.history(id)).map((one) => one.id)).toEqual([
+        original,
+        ...[original, 'seq-1', `${original}~${group.ownDevice}`].map((one) => `${one}~${group.ownDevice}`),
+      ]);
+    }
+    await alice.delete(id, `${original}~${group.ownDevice}`);
+    await untilTexts([alice, bob], id, ['the original', '(deleted)', 'a copy', 'a copy']);
+    // An app may choose such ids too.
+    const own = await alice.send(id, 'mine', { id: 'seq-2' });
+    await waitUntil(() => alice.statesOf(own).at(-1) === 'seen', { what: 'it is sent' });
+    alice.cut(true);
+    const waits = await alice.send(id, 'never mind', { id: 'a~b' });
+    expect([await alice.cancel(id, waits), await alice.cancel(id, waits)]).toEqual([true, true]);
+    expect(alice.events.cancelled).toEqual([{ conversation: id, id: waits }]);
+    expect(await alice.cancel(id, own)).toBe(false);
   });
 
   test('goes on when a listener of the app throws', async () => {
