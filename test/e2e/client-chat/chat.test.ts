@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ChatConversation } from '../../../client/index.ts';
 import { ProblemError, toBase64Url } from '../../../client/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { refusal, standBetween } from '../../harness/between.ts';
@@ -42,6 +43,14 @@ async function untilOnline(chat: TestChat): Promise<void> {
     chat.state.connection === 'online' &&
     (await service().clientOf(chat.user, { device: chat.device }).keyPackageCount()).available > 0;
   await waitUntil(isReady, { what: `${chat.user} is online, and can be added` });
+}
+
+/** Waits until all see as many devices: what one sends before that, a device that has just joined cannot read. */
+async function untilDevices(chats: readonly TestChat[], id: string, count: number): Promise<void> {
+  for (const chat of chats) {
+    const isThere = ({ members }: ChatConversation): boolean => members.flatMap((one) => one.devices).length === count;
+    await untilShown(chat, id, isThere, `${chat.user} sees ${count} devices`);
+  }
 }
 
 function last(chats: readonly TestChat[]): TestChat {
@@ -346,6 +355,7 @@ describe('a chat', () => {
     await untilShown(laptop, gathered.id, ({ state }) => state === 'joined', 'the laptop is there');
     const id = await alice.create();
     await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    await untilDevices([alice], id, 2);
     await alice.send(id, 'to myself');
     await untilTexts([alice, laptop], id, ['to myself']);
     expect(laptop.events.trouble).toEqual([]);
@@ -357,6 +367,7 @@ describe('a chat', () => {
     const { id } = gathered;
     const laptop = await open('bob');
     await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop is there');
+    await untilDevices([alice], id, 3);
     await alice.send(id, 'before');
     await untilTexts([alice, bob, laptop], id, ['before']);
     await alice.remove(id, [bob.user]);
@@ -371,6 +382,7 @@ describe('a chat', () => {
     });
     expect(await alice.add(id, [bob.user])).toMatchObject({ exhausted: [{ device: laptop.device }] });
     for (const chat of [bob, laptop]) await untilShown(chat, id, ({ state }) => state === 'joined', 'bob is in');
+    await untilDevices([alice], id, 3);
     await alice.send(id, 'after');
     await untilTexts([alice, bob, laptop], id, ['before', 'after']);
   });

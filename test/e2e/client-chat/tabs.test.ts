@@ -48,8 +48,9 @@ describe('several tabs with one device', () => {
     const [first, second] = [await browser.open(), await browser.open()];
     expect([second.user, second.device]).toEqual([first.user, first.device]);
     const sent = await second.send(id, 'from the second');
+    await untilTexts([bob], id, ['from the second']);
     await bob.send(id, 'from bob');
-    await untilTexts([first, second], id, (await settled(bob, id, 2)).slice());
+    await untilTexts([first, second, bob], id, ['from the second', 'from bob']);
     await waitUntil(() => second.statesOf(sent).at(-1) === 'seen', { what: 'the second tab is told' });
     expect(second.statesOf(sent)).toEqual(['waiting', 'sent', 'seen']);
     expect(second.statesOf(sent)).toEqual(first.statesOf(sent));
@@ -205,9 +206,8 @@ describe('a service worker', () => {
       [other, id],
     ] as const) {
       bad = unreadable;
-      const before = (await bob.history(readable)).length;
       await bob.send(readable, `in ${readable}`);
-      await settled(bob, readable, before + 1);
+      await untilTexts([bob], readable, [`in ${readable}`]);
       expect((await browser.push())?.map(({ text }) => text)).toEqual([`in ${readable}`]);
     }
     await expect(browser.push()).rejects.toThrow('internal');
@@ -231,9 +231,3 @@ describe('a service worker', () => {
     expect(browser.store.entries()).toEqual([]);
   });
 });
-
-/** The texts, when there are so many. */
-async function settled(chat: TestChat, id: string, count: number): Promise<readonly string[]> {
-  await waitUntil(async () => (await texts(chat, id)).length === count, { what: `there are ${count}` });
-  return texts(chat, id);
-}
