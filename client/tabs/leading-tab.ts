@@ -63,9 +63,9 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
 
 /** A call of a chat, without its types. */
 export function callOf(chat: Chat, call: Call): (...given: readonly unknown[]) => Promise<unknown> {
-  const act = chat[call] as (...given: readonly unknown[]) => Promise<unknown>;
+  const act = (chat[call] as (...given: readonly unknown[]) => Promise<unknown>).bind(chat);
   // What another tab gives may be anything: also what throws at once is an answer.
-  return async (...given) => act.apply(chat, [...given]);
+  return async (...given) => act(...given);
 }
 
 function failureOf(error: unknown): Failure {

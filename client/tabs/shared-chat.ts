@@ -102,12 +102,13 @@ class SharedChat implements Chat {
   async #takeTurns(onReady: () => void): Promise<void> {
     const { locks, name } = this.#options;
     const { signal } = this.#stop;
-    for (let attempt = 1; !signal.aborted; attempt++) {
+    const isOver = (): boolean => signal.aborted;
+    for (let attempt = 1; !isOver(); attempt++) {
       try {
         await locks.hold(name, () => this.#lead(onReady), signal);
         return;
       } catch (error) {
-        if (this.#leader === '' || signal.aborted) throw error;
+        if (this.#leader === '' || isOver()) throw error;
         this.#listeners.tell('trouble', { message: String(error) });
         await pause(attempt, error, signal).catch(() => undefined);
       }

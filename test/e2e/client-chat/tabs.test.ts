@@ -140,7 +140,7 @@ describe('several tabs with one device', () => {
     const { browser, bob, id } = await begin();
     const leader = await browser.open();
     const follower = await browser.open();
-    const { get } = browser.store;
+    const get = browser.store.get.bind(browser.store);
     Object.assign(browser.store, { get: () => Promise.reject(new Error('the disk is busy')) });
     leader.crash();
     const asked = follower.send(id, 'asked meanwhile');

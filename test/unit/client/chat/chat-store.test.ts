@@ -24,7 +24,10 @@ describe('the store of a chat', () => {
 
   test('is closed once', async () => {
     let closed = 0;
-    const close = (): Promise<void> => Promise.resolve(void closed++);
+    const close = (): Promise<void> => {
+      closed++;
+      return Promise.resolve();
+    };
     const store = new ChatStore({ ...memoryStore(), close });
     await store.erase();
     await store.close();

@@ -32,7 +32,8 @@ function tab(policy: () => Promise<unknown>): {
   return shown;
 }
 
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
+/** What was begun has been answered: promises come before the next turn of the event loop. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a tab that leads answers with the result, or with the problem', async () => {
   const good = tab(() => Promise.resolve('rules'));
