@@ -24,8 +24,9 @@ import type { ChatStore } from './chat-store.ts';
 import { ChatClosedError } from './closed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
-import { conversationOf, idOf, messagesOf, received, safetyOf } from './projection.ts';
-import { isTyping, Typing, typingSignal } from './typing.ts';
+import { idOf, messagesOf, received, safetyOf } from './projection.ts';
+import { ShownState } from './shown-state.ts';
+import { isTyping, typingSignal } from './typing.ts';
 import { Unread } from './unread.ts';
 
 /** What the chat knew of the conversations when it was there last. */
@@ -48,21 +49,14 @@ export class LocalChat implements Chat {
   readonly on: Chat['on'];
   readonly #parts: LocalChatParts;
   #stop = new AbortController();
-  readonly #typing = new Typing(() => this.#changed());
   readonly #unread: Unread;
+  readonly #shown: ShownState;
   readonly #deliveries: Deliveries;
   /** Conversations that this call of the app creates. */
   readonly #creating = new Set<string>();
-  /** Conversations of which nobody knows whether the service has them. They are not shown. */
-  readonly #unanswered = new Set<string>();
-  /** Conversations that the device is joining. */
-  readonly #joining = new Set<string>();
   /** Calls of the app, and what goes on beside the stream: the end waits for them. */
   readonly #calls = new Set<Promise<unknown>>();
   #known: KnownConversations = { since: '', conversations: [] };
-  #connection: ChatState['connection'] = 'connecting';
-  #state: ChatState | undefined;
-  #isTelling = false;
   #running: Promise<void> = Promise.resolve();
   #loggingOut: Promise<void> | undefined;
   #isClosed = false;
@@ -74,20 +68,24 @@ export class LocalChat implements Chat {
     this.on = parts.listeners.on;
     this.#unread = new Unread(parts.store, this.user);
     const { groups } = parts.device;
+    this.#shown = new ShownState({
+      ...{ groups, unread: this.#unread },
+      tell: (state) => parts.listeners.tell('state', state),
+    });
     this.#deliveries = new Deliveries({
       successorOf: ({ successor = '' }) => groups.get(successor),
-      isOnline: () => this.#connection === 'online',
+      isOnline: () => this.#shown.isOnline,
       onError: (error, conversation) => this.#trouble(error, conversation),
-      onEnd: () => this.#changed(),
+      onEnd: () => this.#shown.changed(),
       signal: () => this.#stop.signal,
     });
     this.on('log', ({ conversation, event }) => this.#seeLog(conversation, event));
     // Not only while it follows: a call of the app may read what is new, too.
     parts.device.onMessage((group, message) => {
-      this.#typing.ends(group.id, message.sender);
+      this.#shown.typing.ends(group.id, message.sender);
       parts.listeners.tell('message', received(group, message));
     });
-    this.on('message', () => this.#changed());
+    this.on('message', () => this.#shown.changed());
   }
 
   /** Loads what the device knew, and begins to follow its conversations. Needs no network. */
@@ -99,8 +97,7 @@ export class LocalChat implements Chat {
   }
 
   get state(): ChatState {
-    this.#state ??= this.#project();
-    return this.#state;
+    return this.#shown.now;
   }
 
   create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
@@ -119,10 +116,10 @@ export class LocalChat implements Chat {
     this.#creating.add(id);
     try {
       await device.createGroup(policy, id);
-      this.#unanswered.delete(id);
+      this.#shown.unanswered.delete(id);
     } catch (error) {
       // The service may have it, with the state that only this device has. The next connection finds out.
-      if (device.groups.has(id)) this.#unanswered.add(id);
+      if (device.groups.has(id)) this.#shown.unanswered.add(id);
       throw error;
     } finally {
       this.#creating.delete(id);
@@ -240,7 +237,7 @@ export class LocalChat implements Chat {
 
   typing(conversation: string): void {
     const group = this.#parts.device.groups.get(conversation);
-    if (group === undefined || group.isRemoved || !this.#typing.shallSay(conversation)) return;
+    if (group === undefined || group.isRemoved || !this.#shown.typing.shallSay(conversation)) return;
     // Nobody misses one that does not arrive.
     group.signal(typingSignal()).catch(() => undefined);
   }
@@ -250,13 +247,13 @@ export class LocalChat implements Chat {
   }
 
   async #join(conversation: string): Promise<void> {
-    this.#joining.add(conversation);
-    this.#changed();
+    this.#shown.joining.add(conversation);
+    this.#shown.changed();
     try {
       this.#joined(await this.#parts.device.joinMissing(conversation));
     } finally {
-      this.#joining.delete(conversation);
-      this.#changed();
+      this.#shown.joining.delete(conversation);
+      this.#shown.changed();
     }
   }
 
@@ -337,7 +334,7 @@ export class LocalChat implements Chat {
     await this.#running;
     await this.#deliveries.end();
     while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
-    this.#connected('offline');
+    this.#shown.connected('offline');
   }
 
   /** Follows all conversations until the chat is closed, or another program takes its place. */
@@ -351,13 +348,13 @@ export class LocalChat implements Chat {
           signal,
           onJoin: (group) => this.#joined(group),
           onSignal: ({ id }, { sender, data }) => {
-            if (sender !== this.user && isTyping(data)) this.#typing.begins(id, sender);
+            if (sender !== this.user && isTyping(data)) this.#shown.typing.begins(id, sender);
           },
           onEvent: (event) => {
             attempt = 1;
             this.#see(event);
           },
-          onReconnect: () => this.#connected('offline'),
+          onReconnect: () => this.#shown.connected('offline'),
           onError: (error) => this.#trouble(error),
         });
         if (isOver()) return;
@@ -367,7 +364,7 @@ export class LocalChat implements Chat {
         listeners.tell('ended', { why: 'replaced' });
       } catch (error) {
         if (isOver()) return;
-        this.#connected('offline');
+        this.#shown.connected('offline');
         if (hasCode(error, 'unauthenticated', 'removed')) {
           this.#stop.abort();
           listeners.tell('ended', { why: 'unauthenticated' });
@@ -382,7 +379,7 @@ export class LocalChat implements Chat {
   #see(event: AccountEvent): void {
     switch (event.type) {
       case 'service':
-        this.#connected('online');
+        this.#shown.connected('online');
         for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
         this.#inBackground(() => this.#catchUp());
         break;
@@ -399,7 +396,7 @@ export class LocalChat implements Chat {
         break;
       default:
     }
-    this.#changed();
+    this.#shown.changed();
   }
 
   /** After each connection: what changed meanwhile, and what this device has not joined. */
@@ -411,7 +408,7 @@ export class LocalChat implements Chat {
         break;
       } catch (error) {
         // The next connection begins anew.
-        if (this.#connection !== 'online') return;
+        if (!this.#shown.isOnline) return;
         this.#trouble(error);
         await pause(attempt, error, signal);
       }
@@ -429,13 +426,13 @@ export class LocalChat implements Chat {
     await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
     this.#know(known);
     for (const { id, lastSeq, unread } of known.conversations) await this.#unread.take(id, { upTo: lastSeq, unread });
-    this.#changed();
+    this.#shown.changed();
     // Conversations that the program before this one, or a call without an answer, did not come to create.
     const isListed = new Set(known.conversations.map(({ id }) => id));
     for (const group of unborn) {
       const isStill = this.#isUnborn(group) && device.groups.get(group.id) === group;
       if (isStill && !isListed.has(group.id)) await device.forget(group.id);
-      this.#unanswered.delete(group.id);
+      this.#shown.unanswered.delete(group.id);
     }
   }
 
@@ -454,7 +451,7 @@ export class LocalChat implements Chat {
     const group = this.#parts.device.groups.get(conversation);
     // Who removed only this device does not want it back. Who added the user again does.
     const isMissing = group === undefined || (group.isRemoved && joinedSeq > group.position);
-    if (!isMissing || this.#joining.has(conversation)) return;
+    if (!isMissing || this.#shown.joining.has(conversation)) return;
     await this.#join(conversation).catch((error: unknown) => this.#trouble(error, conversation));
   }
 
@@ -467,7 +464,7 @@ export class LocalChat implements Chat {
   }
 
   #joined(group: MlsGroup): void {
-    this.#changed();
+    this.#shown.changed();
     for (const old of this.#parts.device.groups.values()) if (old.successor === group.id) this.#deliveries.begin(old);
     this.#deliveries.begin(group);
   }
@@ -498,11 +495,6 @@ export class LocalChat implements Chat {
     });
   }
 
-  #connected(connection: ChatState['connection']): void {
-    this.#connection = connection;
-    this.#changed();
-  }
-
   #trouble(error: unknown, conversation?: string): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#parts.listeners.tell('trouble', {
@@ -513,7 +505,7 @@ export class LocalChat implements Chat {
 
   /** What changes something. */
   #act<T>(act: () => Promise<T>): Promise<T> {
-    return this.#ask(act).finally(() => this.#changed());
+    return this.#ask(act).finally(() => this.#shown.changed());
   }
 
   /** A call of the app, or a task in the background. */
@@ -522,32 +514,6 @@ export class LocalChat implements Chat {
     const call = (async () => ask())();
     this.#calls.add(call);
     return call.finally(() => this.#calls.delete(call));
-  }
-
-  /** Tells the state once for all changes of one moment. */
-  #changed(): void {
-    this.#state = undefined;
-    if (this.#isTelling) return;
-    this.#isTelling = true;
-    setTimeout(() => {
-      this.#isTelling = false;
-      this.#parts.listeners.tell('state', this.state);
-    });
-  }
-
-  #project(): ChatState {
-    const conversations = [...this.#parts.device.groups.values()]
-      .filter(({ id }) => !this.#unanswered.has(id))
-      .map((group) =>
-        conversationOf(group, {
-          unread: this.#unread.of(group.id, group.history),
-          typing: this.#typing.in(group.id),
-          isJoining: this.#joining.has(group.id),
-        }),
-      )
-      .sort((a, b) => (b.last?.at ?? 0) - (a.last?.at ?? 0));
-    const unread = conversations.reduce((sum, one) => sum + one.unread, 0);
-    return { connection: this.#connection, conversations, unread };
   }
 
   #group(conversation: string): MlsGroup {
