@@ -178,11 +178,6 @@ describe('a chat', () => {
     // An app may choose such ids too.
     const own = await alice.send(id, 'mine', { id: 'seq-2' });
     await waitUntil(() => alice.statesOf(own).at(-1) === 'seen', { what: 'it is sent' });
-    alice.cut(true);
-    const waits = await alice.send(id, 'never mind', { id: 'a~b' });
-    expect([await alice.cancel(id, waits), await alice.cancel(id, waits)]).toEqual([true, true]);
-    expect(alice.events.cancelled).toEqual([{ conversation: id, id: waits }]);
-    expect(await alice.cancel(id, own)).toBe(false);
   });
 
   test('goes on when a listener of the app throws', async () => {
