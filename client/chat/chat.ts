@@ -18,7 +18,7 @@ export type MessageState =
 
 /** One message of a conversation. */
 export interface ChatMessage {
-  /** It stays the same for ever. */
+  /** It stays the same for ever. Where its sender states an id that an older message has, or one of this form: `<that id>~<device>`. */
   readonly id: string;
   readonly conversation: string;
   /** User id. */
@@ -143,7 +143,7 @@ export interface Chat {
   remove(conversation: string, users: readonly string[]): Promise<void>;
   /** Removes one device from the group. @param device signature key, base64 */
   removeDevice(conversation: string, device: string): Promise<void>;
-  /** Leaves. Another member commits it. */
+  /** Leaves. Another member commits it. Does nothing if the user is out already. */
   leave(conversation: string): Promise<void>;
 
   /**
@@ -154,7 +154,7 @@ export interface Chat {
   send(conversation: string, text: string, options?: NewMessageOptions): Promise<string>;
   /** Sends a refused message after all. */
   retry(conversation: string, id: string): Promise<void>;
-  /** Gives up a message that waits or was refused. @returns false: it is on its way already */
+  /** Gives up a message that waits or was refused. @returns false: it is on its way, or sent */
   cancel(conversation: string, id: string): Promise<boolean>;
   /** In the order of the log; those that wait come last. @param options.before id of a message: only older ones */
   history(
@@ -175,7 +175,7 @@ export interface Chat {
   join(conversation: string): Promise<void>;
   /** Asks the members to let this device in. */
   askToJoin(conversation: string): Promise<void>;
-  /** Lets somebody in who asked. @returns false: the request is over */
+  /** Lets somebody in who asked. @returns false: the request is over, also because this was called before */
   admit(conversation: string, ref: string): Promise<boolean>;
   /** Drops the state of the group and joins again. */
   rejoin(conversation: string): Promise<void>;
@@ -191,7 +191,7 @@ export interface Chat {
   /** Has this device woken for new messages. Call it at each start. */
   registerPush(target: PushTarget): Promise<void>;
 
-  /** Ends the program's part. The device stays, and goes on when it is opened again. */
+  /** Ends the program's part, when the calls that are under way have ended. The device stays, and goes on when it is opened again. */
   close(): Promise<void>;
   /** Ends the device: it leaves its groups' trees to the others, the service forgets it, and its store is erased. */
   logOut(): Promise<void>;

@@ -15,7 +15,24 @@ export class ChatListeners {
     return () => void listeners.delete(listener);
   };
 
+  /** What a listener throws is reported as the error of an app that it is: it stops neither the chat nor other listeners. */
   tell<K extends keyof ChatEvents>(event: K, what: ChatEvents[K]): void {
-    for (const listener of this.#listeners[event]) listener(what);
+    for (const listener of this.#listeners[event]) {
+      try {
+        listener(what);
+      } catch (error) {
+        report(error);
+      }
+    }
   }
+}
+
+/** As an error that nobody caught: browsers have a function for it, in Node it is thrown where nobody waits for it. */
+function report(error: unknown): void {
+  const { reportError } = globalThis as { readonly reportError?: (error: unknown) => void };
+  if (reportError !== undefined) reportError(error);
+  else
+    setTimeout(() => {
+      throw error;
+    });
 }

@@ -4,12 +4,12 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { documentOf, hasCode, ProblemError, problemOf } from '../api/problem.ts';
 import type { KnownConversations } from '../api/sync-conversations.ts';
 import { syncConversations } from '../api/sync-conversations.ts';
-import type { Device, Policy, PushTarget } from '../api/types.ts';
+import type { Device, Policy, PushTarget, Role } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
-import type { DeviceStore } from '../storage/device-store.ts';
+import { sleep } from '../platform/sleep.ts';
 import type {
   Added,
   Chat,
@@ -20,20 +20,25 @@ import type {
   NewMessageOptions,
   Safety,
 } from './chat.ts';
+import type { ChatStore } from './chat-store.ts';
+import { ChatClosedError } from './closed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
-import { conversationOf, messagesOf, received, safetyOf } from './projection.ts';
-import { isTyping, Typing, typingSignal } from './typing.ts';
+import { idOf, messagesOf, received, safetyOf } from './projection.ts';
+import { ShownState } from './shown-state.ts';
+import { isTyping, typingSignal } from './typing.ts';
 import { Unread } from './unread.ts';
 
 /** What the chat knew of the conversations when it was there last. */
 const KNOWN_KEY = 'chat/conversations';
 const PAGE = 50;
+/** A Welcome that is on its way is better than an external commit: it reads what is sent meanwhile. */
+const WELCOME_MS = 2_000;
 
 export interface LocalChatParts {
   readonly api: ParleyClient;
   readonly device: MlsDevice;
-  readonly store: DeviceStore;
+  readonly store: ChatStore;
   readonly listeners: ChatListeners;
 }
 
@@ -44,20 +49,17 @@ export class LocalChat implements Chat {
   readonly on: Chat['on'];
   readonly #parts: LocalChatParts;
   #stop = new AbortController();
-  readonly #typing = new Typing(() => this.#changed());
   readonly #unread: Unread;
+  readonly #shown: ShownState;
   readonly #deliveries: Deliveries;
   /** Conversations that this call of the app creates. */
   readonly #creating = new Set<string>();
-  /** Conversations that the device is joining. */
-  readonly #joining = new Set<string>();
-  /** What goes on beside the stream. */
-  readonly #background = new Set<Promise<void>>();
+  /** Calls of the app, and what goes on beside the stream: the end waits for them. */
+  readonly #calls = new Set<Promise<unknown>>();
   #known: KnownConversations = { since: '', conversations: [] };
-  #connection: ChatState['connection'] = 'connecting';
-  #state: ChatState | undefined;
-  #isTelling = false;
   #running: Promise<void> = Promise.resolve();
+  #loggingOut: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(parts: LocalChatParts) {
     this.#parts = parts;
@@ -66,15 +68,25 @@ export class LocalChat implements Chat {
     this.on = parts.listeners.on;
     this.#unread = new Unread(parts.store, this.user);
     const { groups } = parts.device;
+    this.#shown = new ShownState({
+      ...{ groups, unread: this.#unread },
+      tell: (state) => parts.listeners.tell('state', state),
+    });
     this.#deliveries = new Deliveries({
       successorOf: ({ successor = '' }) => groups.get(successor),
-      isOnline: () => this.#connection === 'online',
+      isOnline: () => this.#shown.isOnline,
       onError: (error, conversation) => this.#trouble(error, conversation),
       onHandedOver: (id, conversation) => parts.listeners.tell('cancelled', { conversation, id }),
-      onEnd: () => this.#changed(),
+      onEnd: () => this.#shown.changed(),
       signal: () => this.#stop.signal,
     });
     this.on('log', ({ conversation, event }) => this.#seeLog(conversation, event));
+    // Not only while it follows: a call of the app may read what is new, too.
+    parts.device.onMessage((group, message) => {
+      this.#shown.typing.ends(group.id, message.sender);
+      parts.listeners.tell('message', received(group, message));
+    });
+    this.on('message', () => this.#shown.changed());
   }
 
   /** Loads what the device knew, and begins to follow its conversations. Needs no network. */
@@ -86,24 +98,43 @@ export class LocalChat implements Chat {
   }
 
   get state(): ChatState {
-    this.#state ??= this.#project();
-    return this.#state;
+    return this.#shown.now;
   }
 
-  async create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
+  create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
+    return this.#act(async () => {
+      await this.#create(id, policy);
+      if (users.length > 0) await this.add(id, users);
+      return id;
+    });
+  }
+
+  async #create(id: string, policy: NewChatOptions['policy']): Promise<void> {
     const { device } = this.#parts;
+    // An earlier call, or the program before this one, may not have heard whether the service has it.
+    const known = device.groups.get(id);
+    if (known !== undefined && this.#isUnborn(known) && (await this.#roleIn(id)) === undefined) await device.forget(id);
     this.#creating.add(id);
     try {
-      await this.#act(() => device.createGroup(policy, id));
+      await device.createGroup(policy, id);
+      this.#shown.unanswered.delete(id);
     } catch (error) {
-      // If the service has it after all, the next connection finds it.
-      if (!(error instanceof ProblemError)) await device.forget(id);
+      // The service may have it, with the state that only this device has. The next connection finds out.
+      if (device.groups.has(id)) this.#shown.unanswered.add(id);
       throw error;
     } finally {
       this.#creating.delete(id);
     }
-    if (users.length > 0) await this.add(id, users);
-    return id;
+  }
+
+  /** `undefined`: the service has no such conversation of the user. */
+  async #roleIn(conversation: string): Promise<Role | undefined> {
+    try {
+      return (await this.#parts.api.conversation(conversation)).role;
+    } catch (error) {
+      if (hasCode(error, 'not-found')) return undefined;
+      throw error;
+    }
   }
 
   add(conversation: string, users: readonly string[]): Promise<Added> {
@@ -119,83 +150,116 @@ export class LocalChat implements Chat {
   }
 
   leave(conversation: string): Promise<void> {
-    return this.#act(() => this.#joinedGroup(conversation).leave());
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      // Asked again, or another device of the user was faster.
+      if (group.isRemoved && (await this.#hasLeft(conversation))) return;
+      try {
+        await this.#joinedGroup(conversation).leave();
+      } catch (error) {
+        if (!hasCode(error, 'removed') || !(await this.#hasLeft(conversation))) throw error;
+        await group.receive();
+      }
+    });
   }
 
-  async send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
-    const group = this.#joinedGroup(conversation);
-    await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
-    this.#deliveries.begin(this.#group(conversation));
-    return id;
+  /** Is the user, and not only this device, out of the conversation? */
+  async #hasLeft(conversation: string): Promise<boolean> {
+    const role = await this.#roleIn(conversation);
+    return role === undefined || role === 'removed';
   }
 
-  async retry(conversation: string, id: string): Promise<void> {
-    const group = this.#group(conversation);
-    await group.retry(id);
-    this.#deliveries.begin(group);
+  send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
+    return this.#act(async () => {
+      const group = this.#joinedGroup(conversation);
+      await group.enqueue({ id, text, at: Date.now(), ...(push === undefined ? {} : { push }) });
+      this.#deliveries.begin(this.#group(conversation));
+      return idOf(group, group.ownDevice, id);
+    });
   }
 
-  async cancel(conversation: string, id: string): Promise<boolean> {
-    const isCancelled = await this.#act(() => this.#group(conversation).cancel(id));
-    if (isCancelled) this.#parts.listeners.tell('cancelled', { conversation, id });
-    return isCancelled;
+  retry(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      await group.retry(statedId(group, id));
+      this.#deliveries.begin(group);
+    });
+  }
+
+  cancel(conversation: string, id: string): Promise<boolean> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      if (await group.cancel(statedId(group, id))) {
+        this.#parts.listeners.tell('cancelled', { conversation, id });
+        return true;
+      }
+      // Asked again: it is gone, unless the log has it, or is about to, or the successor has it.
+      const { successor = '' } = group;
+      const places = [group, this.#parts.device.groups.get(successor)];
+      return !places.some((one) => one !== undefined && messagesOf(one).some((message) => message.id === id));
+    });
   }
 
   history(
     conversation: string,
     { before, limit = PAGE }: { readonly before?: string; readonly limit?: number } = {},
   ): Promise<readonly ChatMessage[]> {
-    return soon(() => {
+    return this.#ask(() => {
       const all = messagesOf(this.#group(conversation));
       const end = before === undefined ? all.length : all.findIndex(({ id }) => id === before);
       return all.slice(Math.max(0, end - limit), Math.max(0, end));
     });
   }
 
-  async delete(conversation: string, id: string): Promise<void> {
-    const group = this.#group(conversation);
-    const { isOwn, seq } = this.#placeOf(group, id);
-    await group.delete(seq, { asAdmin: !isOwn });
-    this.#tellAgain(group, seq);
+  delete(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      const { isOwn, seq } = this.#placeOf(group, id);
+      await group.delete(seq, { asAdmin: !isOwn });
+    });
   }
 
-  async markRead(conversation: string, id?: string): Promise<void> {
-    const group = this.#group(conversation);
-    const seq = id === undefined ? group.position : this.#placeOf(group, id).seq;
-    await this.#parts.api.markRead(conversation, seq);
-    await this.#act(() => this.#unread.take(conversation, { upTo: seq, unread: 0 }));
+  markRead(conversation: string, id?: string): Promise<void> {
+    return this.#act(async () => {
+      const group = this.#group(conversation);
+      const seq = id === undefined ? group.position : this.#placeOf(group, id).seq;
+      await this.#parts.api.markRead(conversation, seq);
+      await this.#unread.take(conversation, { upTo: seq, unread: 0 });
+    });
   }
 
-  async markUnread(conversation: string, id: string): Promise<void> {
-    const { seq } = this.#placeOf(this.#group(conversation), id);
-    await this.#parts.api.markUnread(conversation, seq - 1);
-    await this.#act(() => this.#unread.take(conversation, { upTo: seq - 1, unread: 0 }));
+  markUnread(conversation: string, id: string): Promise<void> {
+    return this.#act(async () => {
+      const { seq } = this.#placeOf(this.#group(conversation), id);
+      await this.#parts.api.markUnread(conversation, seq - 1);
+      await this.#unread.take(conversation, { upTo: seq - 1, unread: 0 });
+    });
   }
 
   typing(conversation: string): void {
     const group = this.#parts.device.groups.get(conversation);
-    if (group === undefined || group.isRemoved || !this.#typing.shallSay(conversation)) return;
+    if (group === undefined || group.isRemoved || !this.#shown.typing.shallSay(conversation)) return;
     // Nobody misses one that does not arrive.
     group.signal(typingSignal()).catch(() => undefined);
   }
 
   join(conversation: string): Promise<void> {
-    return this.#join(conversation, () => this.#parts.device.joinMissing(conversation));
+    return this.#act(() => this.#join(conversation));
   }
 
-  async #join(conversation: string, join: () => Promise<MlsGroup>): Promise<void> {
-    this.#joining.add(conversation);
-    this.#changed();
+  async #join(conversation: string): Promise<void> {
+    this.#shown.joining.add(conversation);
+    this.#shown.changed();
     try {
-      this.#joined(await join());
+      this.#joined(await this.#parts.device.joinMissing(conversation));
     } finally {
-      this.#joining.delete(conversation);
-      this.#changed();
+      this.#shown.joining.delete(conversation);
+      this.#shown.changed();
     }
   }
 
   askToJoin(conversation: string): Promise<void> {
-    return this.#parts.device.askToJoin(conversation);
+    return this.#act(() => this.#parts.device.askToJoin(conversation));
   }
 
   admit(conversation: string, ref: string): Promise<boolean> {
@@ -206,32 +270,42 @@ export class LocalChat implements Chat {
     return this.#act(() => this.#joinedGroup(conversation).resync());
   }
 
-  async policy(conversation: string): Promise<Policy> {
-    return (await this.#parts.api.conversation(conversation)).policy;
+  policy(conversation: string): Promise<Policy> {
+    return this.#ask(async () => (await this.#parts.api.conversation(conversation)).policy);
   }
 
   safety(conversation: string): Promise<Safety> {
-    return soon(() => safetyOf(this.#group(conversation)));
+    return this.#ask(() => safetyOf(this.#group(conversation)));
   }
 
   devices(): Promise<readonly Device[]> {
-    return this.#parts.api.devices();
+    return this.#ask(() => this.#parts.api.devices());
   }
 
   forgetDevice(device: string): Promise<void> {
-    return this.#parts.api.forgetDevice(device);
+    return this.#ask(() => this.#parts.api.forgetDevice(device));
   }
 
-  async registerPush(target: PushTarget): Promise<void> {
-    await this.#parts.api.registerPush(target);
+  registerPush(target: PushTarget): Promise<void> {
+    return this.#ask(async () => {
+      await this.#parts.api.registerPush(target);
+    });
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#loggingOut?.catch(() => undefined);
     await this.#end();
-    await this.#parts.store.close?.();
+    await this.#parts.store.close();
   }
 
-  async logOut(): Promise<void> {
+  logOut(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new ChatClosedError());
+    this.#loggingOut ??= this.#logOut().finally(() => (this.#loggingOut = undefined));
+    return this.#loggingOut;
+  }
+
+  async #logOut(): Promise<void> {
     const { api, device, store, listeners } = this.#parts;
     // Members who can read the group list no server that may ask for it. So the device asks for its removal itself.
     for (const group of device.groups.values()) await group.resign().catch(() => undefined);
@@ -242,22 +316,26 @@ export class LocalChat implements Chat {
     } catch (error) {
       // A try before this one was successful.
       if (!hasCode(error, 'unauthenticated', 'removed', 'not-found')) {
-        this.#stop = new AbortController();
-        this.#running = this.#follow();
+        if (!this.#isClosed) this.#goOn();
         throw error;
       }
     }
-    const keys = await store.keys('');
-    await store.write(keys.map((key) => [key, undefined]));
-    await store.close?.();
+    await store.erase();
+    this.#isClosed = true;
     listeners.tell('ended', { why: 'logged-out' });
+  }
+
+  #goOn(): void {
+    this.#stop = new AbortController();
+    this.#running = this.#follow();
   }
 
   async #end(): Promise<void> {
     this.#stop.abort();
     await this.#running;
     await this.#deliveries.end();
-    while (this.#background.size > 0) await Promise.all(this.#background);
+    while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
+    this.#shown.connected('offline');
   }
 
   /** Follows all conversations until the chat is closed, or another program takes its place. */
@@ -270,19 +348,14 @@ export class LocalChat implements Chat {
         await device.run({
           signal,
           onJoin: (group) => this.#joined(group),
-          onMessage: (group, message) => {
-            this.#typing.ends(group.id, message.sender);
-            listeners.tell('message', received(group, message));
-            this.#changed();
-          },
           onSignal: ({ id }, { sender, data }) => {
-            if (sender !== this.user && isTyping(data)) this.#typing.begins(id, sender);
+            if (sender !== this.user && isTyping(data)) this.#shown.typing.begins(id, sender);
           },
           onEvent: (event) => {
             attempt = 1;
             this.#see(event);
           },
-          onReconnect: () => this.#connected('offline'),
+          onReconnect: () => this.#shown.connected('offline'),
           onError: (error) => this.#trouble(error),
         });
         if (isOver()) return;
@@ -292,7 +365,7 @@ export class LocalChat implements Chat {
         listeners.tell('ended', { why: 'replaced' });
       } catch (error) {
         if (isOver()) return;
-        this.#connected('offline');
+        this.#shown.connected('offline');
         if (hasCode(error, 'unauthenticated', 'removed')) {
           this.#stop.abort();
           listeners.tell('ended', { why: 'unauthenticated' });
@@ -307,41 +380,80 @@ export class LocalChat implements Chat {
   #see(event: AccountEvent): void {
     switch (event.type) {
       case 'service':
-        this.#connected('online');
+        this.#shown.connected('online');
+        for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
         this.#inBackground(() => this.#catchUp());
+        break;
+      case 'conversation':
+        if (event.change === 'new') this.#inBackground(() => this.#joinSoon(event.conversation, event.seq));
         break;
       case 'read':
         // Its count may have messages that are still on their way here.
         this.#inBackground(() => this.#unread.take(event.conversation, { upTo: event.seq, unread: 0 }));
         break;
-      case 'deleted': {
-        const group = this.#parts.device.groups.get(event.conversation);
-        if (group !== undefined) this.#tellAgain(group, event.seq);
-        break;
-      }
       case 'reset':
         // Who made the successor is about to send Welcomes: a join without one would miss the first messages.
         for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
         break;
       default:
     }
-    this.#changed();
+    this.#shown.changed();
   }
 
-  /** After each connection: what changed meanwhile, what waits, and what this device has not joined. */
+  /** After each connection: what changed meanwhile, and what this device has not joined. */
   async #catchUp(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        await this.#learn();
+        break;
+      } catch (error) {
+        // The next connection begins anew.
+        if (!this.#shown.isOnline) return;
+        this.#trouble(error);
+        await pause(attempt, error, signal);
+      }
+    }
+    for (const { id, role, joinedSeq } of this.#known.conversations) {
+      if (role !== 'removed') await this.#joinMissing(id, joinedSeq);
+    }
+  }
+
+  /** Brings what this device knows of its conversations up to date. */
+  async #learn(): Promise<void> {
     const { api, device, store } = this.#parts;
+    const unborn = [...device.groups.values()].filter((group) => this.#isUnborn(group));
     const { known } = await syncConversations(api, this.#known);
     await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
     this.#know(known);
     for (const { id, lastSeq, unread } of known.conversations) await this.#unread.take(id, { upTo: lastSeq, unread });
-    this.#changed();
-    await this.#forgetUnborn();
-    for (const group of device.groups.values()) this.#deliveries.begin(group);
-    for (const { id, role } of known.conversations) {
-      if (role === 'removed' || device.groups.has(id) || this.#joining.has(id)) continue;
-      await this.#join(id, () => device.joinMissing(id)).catch((error: unknown) => this.#trouble(error, id));
+    this.#shown.changed();
+    // Conversations that the program before this one, or a call without an answer, did not come to create.
+    const isListed = new Set(known.conversations.map(({ id }) => id));
+    for (const group of unborn) {
+      const isStill = this.#isUnborn(group) && device.groups.get(group.id) === group;
+      if (isStill && !isListed.has(group.id)) await device.forget(group.id);
+      this.#shown.unanswered.delete(group.id);
     }
+  }
+
+  #isUnborn({ id, position, outbox }: MlsGroup): boolean {
+    return position === 0 && outbox.length === 0 && !this.#creating.has(id);
+  }
+
+  /** The user is a member from an entry on: by another device of the user, or by somebody whose Welcome for this one may be on its way. */
+  async #joinSoon(conversation: string, seq: number | undefined): Promise<void> {
+    await sleep(WELCOME_MS, this.#stop.signal);
+    await this.#joinMissing(conversation, seq);
+  }
+
+  /** @param joinedSeq entry with which the user joined last */
+  async #joinMissing(conversation: string, joinedSeq = 0): Promise<void> {
+    const group = this.#parts.device.groups.get(conversation);
+    // Who removed only this device does not want it back. Who added the user again does.
+    const isMissing = group === undefined || (group.isRemoved && joinedSeq > group.position);
+    if (!isMissing || this.#shown.joining.has(conversation)) return;
+    await this.#join(conversation).catch((error: unknown) => this.#trouble(error, conversation));
   }
 
   #know(known: KnownConversations): void {
@@ -352,18 +464,8 @@ export class LocalChat implements Chat {
     }
   }
 
-  /** Conversations that the program before this one did not come to create. */
-  async #forgetUnborn(): Promise<void> {
-    const { device } = this.#parts;
-    const known = new Set(this.#known.conversations.map(({ id }) => id));
-    for (const { id, position, outbox } of device.groups.values()) {
-      const isUnborn = position === 0 && outbox.length === 0 && !known.has(id) && !this.#creating.has(id);
-      if (isUnborn) await device.forget(id);
-    }
-  }
-
   #joined(group: MlsGroup): void {
-    this.#changed();
+    this.#shown.changed();
     for (const old of this.#parts.device.groups.values()) if (old.successor === group.id) this.#deliveries.begin(old);
     this.#deliveries.begin(group);
   }
@@ -388,15 +490,10 @@ export class LocalChat implements Chat {
 
   /** What the app did not ask for, and what the end waits for. */
   #inBackground(act: () => Promise<void>): void {
-    const task = this.#act(act)
-      .catch((error: unknown) => this.#trouble(error))
-      .finally(() => this.#background.delete(task));
-    this.#background.add(task);
-  }
-
-  #connected(connection: ChatState['connection']): void {
-    this.#connection = connection;
-    this.#changed();
+    const { signal } = this.#stop;
+    this.#act(act).catch((error: unknown) => {
+      if (!signal.aborted) this.#trouble(error);
+    });
   }
 
   #trouble(error: unknown, conversation?: string): void {
@@ -407,37 +504,17 @@ export class LocalChat implements Chat {
     });
   }
 
-  async #act<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } finally {
-      this.#changed();
-    }
+  /** What changes something. */
+  #act<T>(act: () => Promise<T>): Promise<T> {
+    return this.#ask(act).finally(() => this.#shown.changed());
   }
 
-  /** Tells the state once for all changes of one moment. */
-  #changed(): void {
-    this.#state = undefined;
-    if (this.#isTelling) return;
-    this.#isTelling = true;
-    setTimeout(() => {
-      this.#isTelling = false;
-      this.#parts.listeners.tell('state', this.state);
-    });
-  }
-
-  #project(): ChatState {
-    const conversations = [...this.#parts.device.groups.values()]
-      .map((group) =>
-        conversationOf(group, {
-          unread: this.#unread.of(group.id, group.history),
-          typing: this.#typing.in(group.id),
-          isJoining: this.#joining.has(group.id),
-        }),
-      )
-      .sort((a, b) => (b.last?.at ?? 0) - (a.last?.at ?? 0));
-    const unread = conversations.reduce((sum, one) => sum + one.unread, 0);
-    return { connection: this.#connection, conversations, unread };
+  /** A call of the app, or a task in the background. */
+  #ask<T>(ask: () => T | Promise<T>): Promise<T> {
+    if (this.#isClosed) return Promise.reject(new ChatClosedError());
+    const call = (async () => ask())();
+    this.#calls.add(call);
+    return call.finally(() => this.#calls.delete(call));
   }
 
   #group(conversation: string): MlsGroup {
@@ -454,13 +531,13 @@ export class LocalChat implements Chat {
   }
 
   #placeOf(group: MlsGroup, id: string): { readonly seq: number; readonly isOwn: boolean } {
-    const found = messagesOf(group).find((one) => one.id === id);
+    const found = messagesOf(group).find((one) => one.id === id && one.state.kind === 'seen');
     if (found?.state.kind !== 'seen') throw problemOf(404, 'not-found', 'The log has no such message');
     return { seq: found.state.seq, isOwn: found.isOwn };
   }
 }
 
-/** What is known at once, as the calls give it: also a refusal. */
-function soon<T>(read: () => T): Promise<T> {
-  return new Promise((resolve) => resolve(read()));
+/** The id with which the group knows a message that waits. */
+function statedId(group: MlsGroup, id: string): string {
+  return group.outbox.find((one) => idOf(group, group.ownDevice, one.id) === id)?.id ?? id;
 }

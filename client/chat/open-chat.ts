@@ -5,9 +5,11 @@ import { MlsDevice } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
 import type { Chat } from './chat.ts';
+import { ChatStore } from './chat-store.ts';
 import { ChatListeners } from './events.ts';
+import type { LocalChatParts } from './local-chat.ts';
 import { LocalChat } from './local-chat.ts';
-import { outgoing } from './projection.ts';
+import { outgoing, received } from './projection.ts';
 
 const DEVICE_KEY = 'chat/device';
 
@@ -33,8 +35,8 @@ export interface ChatOptions extends Pick<
  */
 export async function openChat(options: ChatOptions): Promise<Chat> {
   const listeners = new ChatListeners();
-  const { api, device } = await openDevice(options, listeners);
-  const chat = new LocalChat({ api, device, store: options.store, listeners });
+  const store = new ChatStore(options.store);
+  const chat = new LocalChat({ ...(await openDevice({ ...options, store }, listeners)), store, listeners });
   await chat.begin();
   return chat;
 }
@@ -43,7 +45,7 @@ export async function openChat(options: ChatOptions): Promise<Chat> {
 export async function openDevice(
   options: ChatOptions,
   listeners: ChatListeners,
-): Promise<{ readonly api: ParleyClient; readonly device: MlsDevice }> {
+): Promise<Pick<LocalChatParts, 'api' | 'device'>> {
   const { url, token, user, store, ...rest } = options;
   const id = options.device ?? (await deviceOf(store));
   const api = new ParleyClient(createHttp({ baseUrl: url, token, device: id }));
@@ -53,6 +55,7 @@ export async function openDevice(
     onRejoin: (group, { kind }) => listeners.tell('rejoined', { conversation: group.id, reason: kind }),
     onLogEvent: (group, event) => listeners.tell('log', { conversation: group.id, event }),
     onOutgoing: (group, message) => listeners.tell('message', outgoing(group, message)),
+    onDeleted: (group, message) => listeners.tell('message', received(group, message)),
   });
   return { api, device };
 }

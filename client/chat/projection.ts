@@ -39,15 +39,29 @@ export function messagesOf(group: MlsGroup): ChatMessage[] {
 }
 
 export function received(group: MlsGroup, message: ReceivedMessage): ChatMessage {
-  const { seq, sender, device = '', text, lost, at = 0, isDeleted = false, id = `seq-${seq}` } = message;
+  const { seq, sender, device = '', text, lost, at = 0, isDeleted = false } = message;
+  const id = message.id === undefined ? `seq-${seq}` : idOf(group, device, message.id);
   const state: MessageState = lost === undefined ? { kind: 'seen', seq } : { kind: 'lost', seq };
   const isOwn = device === group.ownDevice;
   return { id, conversation: group.id, sender, device, text, isOwn, isDeleted, at, state };
 }
 
-export function outgoing(group: MlsGroup, { id, text, at, state }: OutboxMessage): ChatMessage {
+export function outgoing(group: MlsGroup, { id: stated, text, at, state }: OutboxMessage): ChatMessage {
   const own = { sender: group.user, device: group.ownDevice, isOwn: true, isDeleted: false };
+  const id = idOf(group, group.ownDevice, stated);
   return { id, conversation: group.id, text, at, state, ...own };
+}
+
+/** Ids that this file makes. */
+const MADE = /~|^seq-\d+$/;
+
+/**
+ * Each sender chooses the ids of its messages, so two may have one: the first in the log keeps it. Else who repeats the id of an older
+ * message would have what is done with that one done with its own, or the other way round.
+ */
+export function idOf(group: MlsGroup, device: string, stated: string): string {
+  const isFirst = (group.claimant(stated) ?? device) === device;
+  return isFirst && !MADE.test(stated) ? stated : `${stated}~${device}`;
 }
 
 export function safetyOf(group: MlsGroup): Safety {

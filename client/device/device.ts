@@ -96,6 +96,8 @@ export interface DeviceOptions {
   readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
   /** Called when the state of a message in an outbox has changed (`group.enqueue`). */
   readonly onOutgoing?: (group: MlsGroup, message: OutboxMessage) => void;
+  /** Called with each message whose text was deleted, after the store has dropped it. */
+  readonly onDeleted?: (group: MlsGroup, message: ReceivedMessage) => void;
   /** Called with what the device finds out about a log (docs/explanation/integrity.md). */
   readonly onLogEvent?: (group: MlsGroup, event: LogEvent) => void;
 }
@@ -273,12 +275,19 @@ export class MlsDevice {
     await askToJoin(this.#joinContext(), conversation, await this.keyPackages.spare());
   }
 
-  /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
+  /**
+   * Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries.
+   * @throws Error of what failed, or AggregateError, after all that could be done
+   */
   async sync(): Promise<void> {
-    await this.joinGroups();
-    for (const group of this.groups.values()) if (!group.isRemoved) await group.receive();
+    const errors: unknown[] = [];
+    const attempt = (task: Promise<unknown>): Promise<unknown> => task.catch((error: unknown) => errors.push(error));
+    await attempt(this.joinGroups());
+    for (const group of this.groups.values()) if (!group.isRemoved) await attempt(group.receive());
     await this.#renewing;
-    await this.ack();
+    await attempt(this.ack());
+    if (errors.length > 1) throw new AggregateError(errors, 'some groups could not be read');
+    for (const error of errors) throw error;
   }
 
   /**
@@ -535,10 +544,11 @@ export class MlsDevice {
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const onOutgoing = (message: OutboxMessage): void => this.#options.onOutgoing?.(group, message);
+    const onDeleted = (message: ReceivedMessage): void => this.#options.onDeleted?.(group, message);
     const group = new MlsGroup({
       ...{ api, mls, owner, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
-      ...{ invite, replace, remember, onRestart, onOutgoing },
+      ...{ invite, replace, remember, onRestart, onOutgoing, onDeleted },
     });
     return group;
   }

@@ -16,7 +16,10 @@ chat.on('message', (message) => void answer(message).catch(console.error));
 chat.on('trouble', ({ message }) => console.error(message));
 process.once('SIGTERM', () => void chat.close());
 
-// What it had read, and not answered yet, when it ended the last time.
-for (const conversation of chat.state.conversations) {
-  for (const message of await chat.history(conversation.id)) await answer(message);
+// What it had read, and not answered yet, when it ended the last time. Who has removed it gets no answer.
+for (const { id } of chat.state.conversations.filter(({ state }) => state !== 'removed')) {
+  let page = await chat.history(id);
+  for (; page.length > 0; page = await chat.history(id, { before: page[0]?.id ?? '' })) {
+    for (const message of page) await answer(message).catch(console.error);
+  }
 }

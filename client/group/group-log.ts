@@ -43,6 +43,8 @@ export interface LogOptions {
   readonly remember: (leaves: readonly Leaf[]) => Promise<void>;
   /** Called with each new message, after the store has saved it. */
   readonly onMessage: (message: ReceivedMessage) => void;
+  /** Called with each message that has lost its text, after the store has dropped it. */
+  readonly onDeleted: (message: ReceivedMessage) => void;
   /** Called with each new request of an outsider to join. */
   readonly onJoinRequest: (request: JoinRequest) => void;
   /** Called with what the device finds out about the log. */
@@ -311,7 +313,10 @@ export class GroupLog implements GroupRecord {
 
   /** Drops the texts of deleted messages, as far as the device has read them, and saves that. */
   async dropTexts(seqs: readonly number[]): Promise<void> {
-    for (const seq of seqs) this.messages.dropText(seq);
+    for (const seq of seqs) {
+      const dropped = this.messages.dropText(seq);
+      if (dropped !== undefined) this.#news.push(() => this.#options.onDeleted(dropped));
+    }
     if (seqs.length > 0) await this.save();
   }
 

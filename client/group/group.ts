@@ -168,6 +168,11 @@ export class MlsGroup {
     return this.#log.history;
   }
 
+  /** Signature key of the device whose message had this id first, base64. Every sender states the ids of its own messages. */
+  claimant(messageId: string): string | undefined {
+    return this.#log.messages.claimant(messageId);
+  }
+
   /** `seq` of the messages that this device cannot decrypt: it never had their keys, or no longer has them. */
   get undecryptable(): readonly number[] {
     return this.#log.undecryptable;

@@ -4,6 +4,8 @@ import type { LostMark, MessageChange, ReceivedMessage } from './group-store.ts'
 export class MessageHistory {
   readonly #all: ReceivedMessage[];
   readonly #byId = new Map<string, ReceivedMessage>();
+  /** The device whose message had an id first. */
+  readonly #claims = new Map<string, string>();
   readonly #changes: MessageChange[] = [];
   #lastSeq = 0;
 
@@ -14,6 +16,11 @@ export class MessageHistory {
 
   get all(): readonly ReceivedMessage[] {
     return this.#all;
+  }
+
+  /** Signature key of the device whose message had this id first, base64. Others that state the same id later may be hostile. */
+  claimant(id: string): string | undefined {
+    return this.#claims.get(id);
   }
 
   /** What the store does not have yet, in the order in which it happened. */
@@ -86,19 +93,22 @@ export class MessageHistory {
     this.#changes.push({ before: message });
   }
 
-  /** Drops the text of a deleted message. Does nothing if the device never read it. */
-  dropText(seq: number): void {
+  /** Drops the text of a deleted message. @returns what is left of it; `undefined`: it was dropped before, or the device never read it */
+  dropText(seq: number): ReceivedMessage | undefined {
     const index = this.#all.findIndex((one) => one.lost === undefined && one.seq === seq && one.isDeleted !== true);
     const message = this.#all[index];
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     const left = { ...message, text: '', isDeleted: true } as const;
     this.#all[index] = left;
     this.#know(left);
     this.#changes.push({ after: left });
+    return left;
   }
 
   #know(message: ReceivedMessage): void {
-    if (message.id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
+    const { id, device = '' } = message;
+    if (id !== undefined && !this.#claims.has(id)) this.#claims.set(id, device);
+    if (id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
     if (message.lost === undefined) this.#lastSeq = Math.max(this.#lastSeq, message.seq);
   }
 }

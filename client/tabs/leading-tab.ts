@@ -1,5 +1,6 @@
 import { documentOf, ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents } from '../chat/chat.ts';
+import { ChatClosedError } from '../chat/closed.ts';
 import { newId } from '../platform/bytes.ts';
 import type { Call, Failure, TabEvent, TabTalk } from './tab-messages.ts';
 import { CALLS } from './tab-messages.ts';
@@ -42,10 +43,15 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
       callOf(
         chat,
         call,
-      )(...given).then(
-        (result) => channel.send({ kind: 'answer', id, result }),
-        (error: unknown) => channel.send({ kind: 'answer', id, failure: failureOf(error) }),
-      );
+      )(...given)
+        .then(
+          (result) => channel.send({ kind: 'answer', id, result }),
+          (error: unknown) => {
+            // The tab that asked asks the next one.
+            if (!(error instanceof ChatClosedError)) channel.send({ kind: 'answer', id, failure: failureOf(error) });
+          },
+        )
+        .catch(() => undefined); // nor can it be told by a channel that is closed
     }
   });
   introduce();
@@ -57,7 +63,9 @@ export function lead(chat: Chat, channel: TabTalk): () => void {
 
 /** A call of a chat, without its types. */
 export function callOf(chat: Chat, call: Call): (...given: readonly unknown[]) => Promise<unknown> {
-  return (chat[call] as (...given: readonly unknown[]) => Promise<unknown>).bind(chat);
+  const act = (chat[call] as (...given: readonly unknown[]) => Promise<unknown>).bind(chat);
+  // What another tab gives may be anything: also what throws at once is an answer.
+  return async (...given) => act(...given);
 }
 
 function failureOf(error: unknown): Failure {

@@ -1,5 +1,7 @@
+import { pause } from '../api/http.ts';
 import { ProblemError } from '../api/problem.ts';
 import type { Chat, ChatEvents, ChatState } from '../chat/chat.ts';
+import { ChatClosedError } from '../chat/closed.ts';
 import { ChatListeners } from '../chat/events.ts';
 import type { ChatOptions } from '../chat/open-chat.ts';
 import { openChat } from '../chat/open-chat.ts';
@@ -32,7 +34,12 @@ const NOTHING: ChatState = { connection: 'connecting', conversations: [], unread
 export async function openSharedChat(options: SharedChatOptions): Promise<Chat> {
   const { name, locks = webLocks(), channel = broadcastChannel(name), ...rest } = options;
   const chat = new SharedChat({ ...rest, channel, locks, name });
-  await chat.begin();
+  try {
+    await chat.begin();
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
   return chat;
 }
 
@@ -80,21 +87,32 @@ class SharedChat implements Chat {
 
   /** Resolves when the chat can be used: this tab leads, or has heard who does. */
   begin(): Promise<void> {
-    const { channel, locks, name } = this.#options;
+    const { channel } = this.#options;
     return new Promise((resolve, reject) => {
       channel.on((message) => {
         this.#hear(message as TabMessage);
         if (this.#leader !== '') resolve();
       });
-      this.#leading = locks
-        .hold(name, () => this.#lead(resolve), this.#stop.signal)
-        .catch((error: unknown) => {
-          // Of a tab that follows no more, and of one whose store cannot be opened.
-          if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
-          reject(error instanceof Error ? error : new Error(String(error)));
-        });
+      this.#leading = this.#takeTurns(resolve).catch(reject);
       channel.send({ kind: 'who' });
     });
+  }
+
+  /** Leads when it is this tab's turn. A tab that has followed and cannot open the store lets the others try, and tries again. */
+  async #takeTurns(onReady: () => void): Promise<void> {
+    const { locks, name } = this.#options;
+    const { signal } = this.#stop;
+    const isOver = (): boolean => signal.aborted;
+    for (let attempt = 1; !isOver(); attempt++) {
+      try {
+        await locks.hold(name, () => this.#lead(onReady), signal);
+        return;
+      } catch (error) {
+        if (this.#leader === '' || isOver()) throw error;
+        this.#listeners.tell('trouble', { message: String(error) });
+        await pause(attempt, error, signal).catch(() => undefined);
+      }
+    }
   }
 
   /** This tab has the device, until it is closed. */
@@ -107,25 +125,29 @@ class SharedChat implements Chat {
     if (signal.aborted) return;
     const chat = await openChat(this.#options);
     this.#local = chat;
-    if (isFirst) this.#told.begin(chat.state);
-    const over = new Promise<void>((resolve) => {
-      chat.on('ended', () => resolve());
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve());
-    });
-    for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
     const end = lead(chat, channel as TabTalk);
-    onReady();
-    this.#listeners.tell('state', chat.state);
-    // What this tab had asked the tab before.
-    for (const [id, { call, given, resolve, reject }] of this.#waiting) {
-      this.#waiting.delete(id);
-      callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
+    try {
+      if (isFirst) this.#told.begin(chat.state);
+      const over = new Promise<void>((resolve) => {
+        chat.on('ended', () => resolve());
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve());
+      });
+      for (const name of EVENTS) chat.on(name, (what) => this.#listeners.tell(name, what as never));
+      onReady();
+      this.#listeners.tell('state', chat.state);
+      // What this tab had asked the tab before.
+      for (const [id, { call, given, resolve, reject }] of this.#waiting) {
+        this.#waiting.delete(id);
+        callOf(chat, call)(...given).then(resolve as (result: unknown) => void, reject);
+      }
+      if (!isFirst) await this.#tellMissing();
+      await over;
+    } finally {
+      // Whatever failed: the lock is free only when the chat has ended. Else the next tab would be a second one with its state.
+      end();
+      await chat.close();
     }
-    if (!isFirst) await this.#tellMissing();
-    await over;
-    end();
-    await chat.close();
   }
 
   #hear(message: TabMessage): void {
@@ -161,11 +183,15 @@ class SharedChat implements Chat {
       return;
     }
     for (const [id, { call, given }] of this.#waiting) this.#options.channel.send({ kind: 'call', id, call, given });
-    this.#tellMissing().catch(() => undefined); // this leader is gone too: the next one is asked
+    void this.#tellMissing();
   }
 
   async #tellMissing(): Promise<void> {
-    for (const message of await this.#told.missing(this)) this.#listeners.tell('message', message);
+    try {
+      for (const message of await this.#told.missing(this)) this.#listeners.tell('message', message);
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#listeners.tell('trouble', { message: String(error) });
+    }
   }
 
   /** The chat is over, also for the tabs that follow: nobody shall take over a device that is logged out, or that another program has. */
@@ -180,17 +206,18 @@ class SharedChat implements Chat {
 
   /** What was answered before does not hear it. */
   #refuseWaiting(): void {
-    for (const { reject } of this.#waiting.values()) reject(new Error('the chat is closed'));
+    for (const { reject } of this.#waiting.values()) reject(new ChatClosedError());
     this.#waiting.clear();
   }
 
   #call<T>(call: Call, ...given: readonly unknown[]): Promise<T> {
     if (this.#local !== undefined) return callOf(this.#local, call)(...given) as Promise<T>;
-    if (this.#stop.signal.aborted) return Promise.reject(new Error('the chat is closed'));
+    if (this.#stop.signal.aborted) return Promise.reject(new ChatClosedError());
     return new Promise<T>((resolve, reject) => {
       const id = newId();
-      this.#waiting.set(id, { call, given, resolve, reject });
+      // First: what cannot be sent, since it is not plain data, is not asked of the next tab either.
       this.#options.channel.send({ kind: 'call', id, call, given });
+      this.#waiting.set(id, { call, given, resolve, reject });
     });
   }
 

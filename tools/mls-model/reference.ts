@@ -46,6 +46,7 @@ export async function replay(
   const log = new GroupLog({
     ...{ api, mls, store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,
+    onDeleted: () => undefined,
     onJoinRequest: () => undefined,
     remember: () => Promise.resolve(),
     onLogEvent: () => undefined,

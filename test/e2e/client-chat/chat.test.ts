@@ -1,13 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { ProblemError } from '../../../client/index.ts';
+import type { ChatConversation } from '../../../client/index.ts';
+import { ProblemError, toBase64Url } from '../../../client/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { refusal, standBetween } from '../../harness/between.ts';
 import type { OpenChatOptions, TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts, usersOf } from '../../harness/chats.ts';
+import { deviceOpener } from '../../harness/mls-devices.ts';
 import { SENDER_SECRET } from '../../harness/off-boarding.ts';
+import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
 
 const service = useService({ apis: 1, workers: 1, env: { EXTERNAL_SENDER_KEY: SENDER_SECRET } });
 const opened = chatOpener(service);
+const openDevice = deviceOpener(service);
 let run = 0;
 
 /** A chat of a user of this test. */
@@ -38,6 +43,14 @@ async function untilOnline(chat: TestChat): Promise<void> {
     chat.state.connection === 'online' &&
     (await service().clientOf(chat.user, { device: chat.device }).keyPackageCount()).available > 0;
   await waitUntil(isReady, { what: `${chat.user} is online, and can be added` });
+}
+
+/** Waits until all see as many devices: what one sends before that, a device that has just joined cannot read. */
+async function untilDevices(chats: readonly TestChat[], id: string, count: number): Promise<void> {
+  for (const chat of chats) {
+    const isThere = ({ members }: ChatConversation): boolean => members.flatMap((one) => one.devices).length === count;
+    await untilShown(chat, id, isThere, `${chat.user} sees ${count} devices`);
+  }
 }
 
 function last(chats: readonly TestChat[]): TestChat {
@@ -98,13 +111,92 @@ describe('a chat', () => {
     await alice.remove(id, [bob.user]);
     await untilShown(bob, id, ({ state }) => state === 'removed', 'bob is out');
     expect(await texts(bob, id)).toEqual(['before']);
-    for (const call of [bob.remove(id, [alice.user]), bob.send(id, 'no more'), bob.leave(id), bob.add(id, ['x'])])
+    for (const call of [bob.remove(id, [alice.user]), bob.send(id, 'no more'), bob.add(id, ['x'])])
       await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 403, code: 'removed' });
     for (const call of [bob.send('AAAA', 'no'), bob.history('AAAA'), bob.delete(id, 'none'), bob.policy('AAAA')])
       await expect(call).rejects.toMatchObject({ name: 'ProblemError', status: 404, code: 'not-found' });
     await carol.leave(id);
     await untilShown(alice, id, (one) => usersOf(one) === alice.user, 'carol is out of the tree');
     expect(shown(carol, id)?.state).toBe('removed');
+    // Asked again, as of the next tab, it is done already.
+    for (const chat of [bob, carol]) await chat.leave(id);
+  });
+
+  test('leaves, and creates, although the answer is lost: asked again, it is done', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    let isLosing = true;
+    standBetween(async ({ route, device }, pass) => {
+      const answer = await pass();
+      const isLost = isLosing && device === bob.device && /^(?:POST .*\/conversations|.* .*\/members\/.*)$/.test(route);
+      if (isLost) throw new TypeError('the connection broke');
+      return answer;
+    });
+    await expect(bob.leave(gathered.id)).rejects.toThrow('the connection broke');
+    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
+    await expect(bob.create({ id })).rejects.toThrow('the connection broke');
+    expect(shown(bob, id)).toBeUndefined();
+    isLosing = false;
+    await bob.leave(gathered.id);
+    expect(shown(bob, gathered.id)?.state).toBe('removed');
+    await untilShown(alice, gathered.id, (one) => usersOf(one) === alice.user, 'bob is out of the tree');
+    expect(await bob.create({ id, users: [alice.user] })).toBe(id);
+    await bob.send(id, 'still mine');
+    await untilTexts([alice, bob], id, ['still mine']);
+  });
+
+  test('a device that states the id of a message of another gets another one', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const original = await bob.send(id, 'the original');
+    await untilTexts([alice, bob], id, ['the original']);
+    // A hostile program: the service knows other ids of its messages than those that are encrypted in them.
+    const mallory = `mallory-${run}`;
+    const api = service().clientOf(mallory, { device: 'phone' });
+    const send = api.send.bind(api);
+    Object.assign(api, {
+      send: ((to, message) => send(to, { ...message, id: crypto.randomUUID() })) satisfies typeof send,
+    });
+    const { device } = await openDevice(`${mallory}/phone`, { api });
+    await alice.add(id, [mallory]);
+    await device.sync();
+    const group = device.group(id);
+    for (const stated of [original, 'seq-1', `${original}~${group.ownDevice}`]) {
+      await group.enqueue({ id: stated, text: 'a copy', at: 0 });
+    }
+    await group.deliver();
+    for (const chat of [alice, bob]) {
+      await untilTexts([chat], id, ['the original', 'a copy', 'a copy', 'a copy']);
+      expect((await chat.history(id)).map((one) => one.id)).toEqual([
+        original,
+        ...[original, 'seq-1', `${original}~${group.ownDevice}`].map((one) => `${one}~${group.ownDevice}`),
+      ]);
+    }
+    await alice.delete(id, `${original}~${group.ownDevice}`);
+    await untilTexts([alice, bob], id, ['the original', '(deleted)', 'a copy', 'a copy']);
+    // An app may choose such ids too.
+    const own = await alice.send(id, 'mine', { id: 'seq-2' });
+    await waitUntil(() => alice.statesOf(own).at(-1) === 'seen', { what: 'it is sent' });
+  });
+
+  test('goes on when a listener of the app throws', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const reported = reportedErrors();
+    const heard: string[] = [];
+    alice.on('message', ({ text }) => {
+      throw new Error(`cannot show ${text}`);
+    });
+    alice.on('message', ({ state }) => void heard.push(state.kind));
+    await alice.send(id, 'one');
+    await untilTexts([alice, bob], id, ['one']);
+    await bob.send(id, 'two');
+    await untilTexts([alice, bob], id, ['one', 'two']);
+    expect(heard).toEqual(['waiting', 'sent', 'seen', 'seen']);
+    expect(reported).toEqual(['cannot show one', 'cannot show one', 'cannot show one', 'cannot show two']);
+    expect(alice.events.trouble).toEqual([]);
   });
 
   test('pages back through its history', async () => {
@@ -224,6 +316,116 @@ describe('a chat', () => {
     await untilTexts([alice, bob], id, ['before', 'after']);
   });
 
+  test('sends what waits, and joins what is missing, although the list of conversations fails for a while', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    let failures = 0;
+    let isFailing = true;
+    standBetween(({ route }, pass) =>
+      isFailing && route === 'GET /v1/conversations' && ++failures > 0
+        ? Promise.resolve(refusal(503, 'unavailable'))
+        : pass(),
+    );
+    alice.cut(true);
+    await alice.send(id, 'it waited');
+    await alice.close();
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    const laptop = await open('bob');
+    await untilTexts([again, bob], id, ['it waited']);
+    // More than the tries of one request.
+    await waitUntil(() => laptop.events.trouble.length > 1, { what: 'the list fails' });
+    expect(shown(laptop, id)).toBeUndefined();
+    const connections = laptop.events.state.filter(({ connection }) => connection === 'offline').length;
+    isFailing = false;
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    expect(laptop.events.state.filter(({ connection }) => connection === 'offline')).toHaveLength(connections);
+    expect(failures).toBeGreaterThan(0);
+  });
+
+  test('joins at once what another device of its user creates', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice] = two(gathered);
+    const laptop = await open('alice');
+    await untilShown(laptop, gathered.id, ({ state }) => state === 'joined', 'the laptop is there');
+    const id = await alice.create();
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop has joined');
+    await untilDevices([alice], id, 2);
+    await alice.send(id, 'to myself');
+    await untilTexts([alice, laptop], id, ['to myself']);
+    expect(laptop.events.trouble).toEqual([]);
+  });
+
+  test('is there again when its user is added again, also without a Welcome', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop is there');
+    await untilDevices([alice], id, 3);
+    await alice.send(id, 'before');
+    await untilTexts([alice, bob, laptop], id, ['before']);
+    await alice.remove(id, [bob.user]);
+    for (const chat of [bob, laptop]) await untilShown(chat, id, ({ state }) => state === 'removed', 'bob is out');
+    // The laptop has no key package.
+    standBetween(async ({ route }, pass) => {
+      const answer = await pass();
+      if (!route.endsWith(`/${bob.user}/key-packages/claim`)) return answer;
+      const claimed = (await answer.json()) as { keyPackages: { device: string }[]; exhausted: string[] };
+      const keyPackages = claimed.keyPackages.filter(({ device }) => device !== laptop.device);
+      return Response.json({ ...claimed, keyPackages, exhausted: [laptop.device] });
+    });
+    expect(await alice.add(id, [bob.user])).toMatchObject({ exhausted: [{ device: laptop.device }] });
+    for (const chat of [bob, laptop]) await untilShown(chat, id, ({ state }) => state === 'joined', 'bob is in');
+    await untilDevices([alice], id, 3);
+    await alice.send(id, 'after');
+    await untilTexts([alice, bob, laptop], id, ['before', 'after']);
+  });
+
+  test('a removed device does not come back by itself', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const laptop = await open('bob');
+    await untilShown(laptop, id, ({ state }) => state === 'joined', 'the laptop is there');
+    await alice.removeDevice(id, (await laptop.safety(id)).device);
+    await untilShown(laptop, id, ({ state }) => state === 'removed', 'the laptop is out');
+    await laptop.close();
+    const again = await open('bob', { store: laptop.store, device: laptop.device });
+    await untilOnline(again);
+    // It has caught up when it has joined what it is missing.
+    const other = await bob.create();
+    await untilShown(again, other, ({ state }) => state === 'joined', 'it has caught up');
+    expect(shown(again, id)?.state).toBe('removed');
+  });
+
+  test('tells what its calls read while it has no stream: messages, and that others were deleted', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice, bob] = two(gathered);
+    const { id } = gathered;
+    const carol = await open('carol');
+    await untilOnline(carol);
+    const mistake = await bob.send(id, 'a mistake');
+    await untilTexts([alice, bob], id, ['a mistake']);
+    await alice.close();
+    await bob.delete(id, mistake);
+    const news = await bob.send(id, 'news');
+    await untilTexts([bob], id, ['(deleted)', 'news']);
+    standBetween(({ route, device }, pass) =>
+      route === 'GET /v1/events' && device === alice.device ? Promise.resolve(refusal(403, 'not-allowed')) : pass(),
+    );
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    await waitUntil(() => again.events.trouble.length > 1, { what: 'it gets no stream' });
+    expect(again.events.message).toEqual([]);
+    await again.add(id, [carol.user]);
+    expect(await texts(again, id)).toEqual(['(deleted)', 'news']);
+    expect(again.events.message.map((one) => [one.id, one.text, one.isDeleted])).toEqual([
+      [news, 'news', false],
+      [mistake, '', true],
+    ]);
+    expect(shown(again, id)?.last?.text).toBe('news');
+  });
+
   test('a removed device is out of the group, and its user is not', async () => {
     const gathered = await gather(['alice', 'bob']);
     const [alice, bob] = two(gathered);
@@ -268,6 +470,46 @@ describe('a chat', () => {
     await alice.send(id, 'are you there?');
     await untilTexts([bob], id, ['are you there?']);
     expect(bob.events.ended).toEqual([]);
+  });
+
+  test('that is closed while it logs out does not go on', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [, bob] = two(gathered);
+    bob.cut(true);
+    let isOver = false;
+    const leaving = bob.logOut().catch((error: unknown) => {
+      isOver = true;
+      return error;
+    });
+    await bob.close();
+    expect(isOver).toBe(true);
+    expect(await leaving).toBeInstanceOf(Error);
+    const left = bob.store.entries();
+    bob.cut(false);
+    // Whoever followed here would be replaced, or replace the other.
+    const again = await open('bob', { store: bob.store, device: bob.device });
+    await untilOnline(again);
+    expect(bob.state.connection).not.toBe('online');
+    expect([bob.events.ended, again.events.ended]).toEqual([[], []]);
+    expect(left.length).toBeGreaterThan(0);
+    await expect(bob.logOut()).rejects.toThrow('the chat is closed');
+  });
+
+  test('closes when what it was asked has ended, and is asked nothing after that', async () => {
+    const gathered = await gather(['alice', 'bob']);
+    const [alice] = two(gathered);
+    const { id } = gathered;
+    const carol = await open('carol');
+    await untilOnline(carol);
+    const asked = [alice.add(id, [carol.user]), alice.send(id, 'last words'), alice.markRead(id)];
+    await alice.close();
+    const left = alice.store.entries();
+    await Promise.all(asked);
+    expect(alice.store.entries()).toEqual(left);
+    for (const call of [alice.send(id, 'too late'), alice.history(id), alice.create(), alice.devices()])
+      await expect(call).rejects.toThrow('the chat is closed');
+    const again = await open('alice', { store: alice.store, device: alice.device });
+    await untilTexts([again, carol], id, ['last words']);
   });
 
   test('a device that another one forgets ends', async () => {

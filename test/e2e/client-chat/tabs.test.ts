@@ -2,9 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../../client/index.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { refusal, standBetween } from '../../harness/between.ts';
 import type { TestChat } from '../../harness/chats.ts';
 import { chatOpener, shown, texts, untilShown, untilTexts } from '../../harness/chats.ts';
 import { FakeBrowser } from '../../harness/fake-tabs.ts';
+import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
 
 const service = useService({ apis: 1, workers: 1 });
@@ -46,8 +48,9 @@ describe('several tabs with one device', () => {
     const [first, second] = [await browser.open(), await browser.open()];
     expect([second.user, second.device]).toEqual([first.user, first.device]);
     const sent = await second.send(id, 'from the second');
+    await untilTexts([bob], id, ['from the second']);
     await bob.send(id, 'from bob');
-    await untilTexts([first, second], id, (await settled(bob, id, 2)).slice());
+    await untilTexts([first, second, bob], id, ['from the second', 'from bob']);
     await waitUntil(() => second.statesOf(sent).at(-1) === 'seen', { what: 'the second tab is told' });
     expect(second.statesOf(sent)).toEqual(['waiting', 'sent', 'seen']);
     expect(second.statesOf(sent)).toEqual(first.statesOf(sent));
@@ -98,6 +101,56 @@ describe('several tabs with one device', () => {
     expect(follower.events.message.map(({ text }) => text)).toEqual(['told', 'after']);
   });
 
+  test('a listener of the app that throws is reported, and neither stops its tab nor keeps anything from the others', async () => {
+    const { browser, bob, id } = await begin();
+    const reported = reportedErrors();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const last = await browser.open();
+    leader.crash();
+    await untilTexts([follower], id, []);
+    for (const event of ['state', 'message'] as const) {
+      follower.on(event, () => {
+        throw new Error(`the app cannot show ${event}`);
+      });
+    }
+    const sent = await bob.send(id, 'hello');
+    await waitUntil(() => last.statesOf(sent).length > 0, { what: 'the other tab is told' });
+    // The leader still has the lock: the other tab asks it.
+    await last.send(id, 'hi');
+    await untilTexts([follower, last, bob], id, ['hello', 'hi']);
+    expect(new Set(reported)).toEqual(new Set(['the app cannot show state', 'the app cannot show message']));
+    await follower.close();
+    await last.send(id, 'and on');
+    await untilTexts([last, bob], id, ['hello', 'hi', 'and on']);
+  });
+
+  test('a call that is no plain data is refused, and not made by the next tab either', async () => {
+    const { browser, bob, id } = await begin();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const options = { push: 'none', note: () => undefined } as const;
+    await expect(follower.send(id, 'not plain', options)).rejects.toThrow('could not be cloned');
+    leader.crash();
+    await follower.send(id, 'plain');
+    await untilTexts([follower, bob], id, ['plain']);
+  });
+
+  test('a tab whose turn it is, and that cannot open the store, tries again: what it was asked is done', async () => {
+    const { browser, bob, id } = await begin();
+    const leader = await browser.open();
+    const follower = await browser.open();
+    const get = browser.store.get.bind(browser.store);
+    Object.assign(browser.store, { get: () => Promise.reject(new Error('the disk is busy')) });
+    leader.crash();
+    const asked = follower.send(id, 'asked meanwhile');
+    await waitUntil(() => follower.events.trouble.length > 1, { what: 'it has tried twice' });
+    expect(follower.events.trouble[0]?.message).toContain('the disk is busy');
+    Object.assign(browser.store, { get });
+    await asked;
+    await untilTexts([follower, bob], id, ['asked meanwhile']);
+  });
+
   test('all end when the device is logged out, and none takes it over', async () => {
     const { browser, id } = await begin();
     const tabs = [await browser.open(), await browser.open(), await browser.open()] as const;
@@ -136,6 +189,30 @@ describe('a service worker', () => {
     await untilShown(tab, id, ({ unread }) => unread === 1, 'it is still unread');
   });
 
+  test('shows what it can read, although one conversation cannot be read', async () => {
+    const { browser, bob, id } = await begin();
+    const tab = await browser.open();
+    const other = await bob.create({ users: [tab.user] });
+    await untilShown(tab, other, ({ members }) => members.length === 2, 'alice is in');
+    await tab.close();
+    const device = tab.device;
+    const isRead = (route: string, bad: string): boolean => route === `GET /v1/conversations/${bad}/messages`;
+    let bad = id;
+    standBetween((asked, pass) =>
+      asked.device === device && isRead(asked.route, bad) ? Promise.resolve(refusal(500, 'internal')) : pass(),
+    );
+    for (const [unreadable, readable] of [
+      [id, other],
+      [other, id],
+    ] as const) {
+      bad = unreadable;
+      await bob.send(readable, `in ${readable}`);
+      await untilTexts([bob], readable, [`in ${readable}`]);
+      expect((await browser.push())?.map(({ text }) => text)).toEqual([`in ${readable}`]);
+    }
+    await expect(browser.push()).rejects.toThrow('internal');
+  });
+
   test('leaves it to a tab, if one is open', async () => {
     const { browser, bob, id } = await begin();
     const tab = await browser.open();
@@ -154,9 +231,3 @@ describe('a service worker', () => {
     expect(browser.store.entries()).toEqual([]);
   });
 });
-
-/** The texts, when there are so many. */
-async function settled(chat: TestChat, id: string, count: number): Promise<readonly string[]> {
-  await waitUntil(async () => (await texts(chat, id)).length === count, { what: `there are ${count}` });
-  return texts(chat, id);
-}

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { chatOpener, texts } from '../../harness/chats.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 import { clientManifest, compileProject, newProject, packClient } from '../../harness/client-package.ts';
 import { useFolder } from '../../harness/folder.ts';
@@ -37,6 +38,7 @@ describe('the examples for Node', () => {
   const folder = useFolder();
   const later = useCleanup();
   const service = useService({ apis: 1, workers: 1 });
+  const openChat = chatOpener(service);
   beforeAll(async () => {
     await newProject(folder, await packClient(folder), [...readmePackages(), '@types/node']);
     const files = ['node.ts', 'bot.ts'];
@@ -116,6 +118,30 @@ describe('the examples for Node', () => {
     again.child.kill('SIGTERM');
     expect(await again.ended).toBe(0);
     expect(carol.said().filter((line) => line.startsWith('clock: '))).toHaveLength(2);
+  });
+
+  test('the bot starts again after somebody has removed it, and answers the others', async () => {
+    const bot = await run('bot', 'bell');
+    await untilAddable('bell');
+    const dave = await openChat('dave');
+    const answers = async (id: string): Promise<number> =>
+      (await texts(dave, id)).filter((text) => text.startsWith('It is')).length;
+    const ask = async (id: string, count: number): Promise<void> => {
+      await dave.send(id, '/time');
+      await waitUntil(async () => (await answers(id)) === count, { what: 'the bot answers' });
+    };
+    const left = await dave.create({ users: ['bell'] });
+    await ask(left, 1);
+    await dave.remove(left, ['bell']);
+    const kept = await dave.create({ users: ['bell'] });
+    await ask(kept, 1);
+    bot.child.kill('SIGTERM');
+    expect(await bot.ended).toBe(0);
+    const again = await run('bot', 'bell');
+    await ask(kept, 2);
+    again.child.kill('SIGTERM');
+    expect(await again.ended).toBe(0);
+    expect(again.said()).toEqual([]);
   });
 });
 
