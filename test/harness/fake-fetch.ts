@@ -27,7 +27,8 @@ export function fakeFetch(service: FakeService): typeof fetch {
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       const { status, code, details } = error;
-      return Response.json({ title: code, status, code, ...details }, { status });
+      const headers = { 'content-type': 'application/problem+json' };
+      return Response.json({ title: code, status, code, ...details }, { status, headers });
     }
   };
 }
