@@ -21,5 +21,6 @@ export function standBetween(answer: (asked: Asked, pass: () => Promise<Response
 
 /** What the service says when it refuses. */
 export function refusal(status: number, code: string): Response {
-  return Response.json({ title: code, status, code }, { status, headers: { 'retry-after': '0' } });
+  const headers = { 'content-type': 'application/problem+json', 'retry-after': '0' };
+  return Response.json({ title: code, status, code }, { status, headers });
 }
