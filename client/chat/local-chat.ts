@@ -2,14 +2,11 @@ import type { AccountEvent } from '../api/account-stream.ts';
 import { pause } from '../api/http.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { documentOf, hasCode, ProblemError, problemOf } from '../api/problem.ts';
-import type { KnownConversations } from '../api/sync-conversations.ts';
-import { syncConversations } from '../api/sync-conversations.ts';
-import type { Device, Policy, PushTarget, Role } from '../api/types.ts';
+import type { Device, Policy, PushTarget } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { newGroupId } from '../device/device.ts';
 import { newId } from '../platform/bytes.ts';
-import { sleep } from '../platform/sleep.ts';
 import type {
   Added,
   Chat,
@@ -24,16 +21,13 @@ import type { ChatStore } from './chat-store.ts';
 import { ChatClosedError } from './closed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { ChatListeners } from './events.ts';
+import { Memberships } from './memberships.ts';
 import { idOf, messagesOf, received, safetyOf } from './projection.ts';
 import { ShownState } from './shown-state.ts';
 import { isTyping, typingSignal } from './typing.ts';
 import { Unread } from './unread.ts';
 
-/** What the chat knew of the conversations when it was there last. */
-const KNOWN_KEY = 'chat/conversations';
 const PAGE = 50;
-/** A Welcome that is on its way is better than an external commit: it reads what is sent meanwhile. */
-const WELCOME_MS = 2_000;
 
 export interface LocalChatParts {
   readonly api: ParleyClient;
@@ -51,12 +45,10 @@ export class LocalChat implements Chat {
   #stop = new AbortController();
   readonly #unread: Unread;
   readonly #shown: ShownState;
+  readonly #memberships: Memberships;
   readonly #deliveries: Deliveries;
-  /** Conversations that this call of the app creates. */
-  readonly #creating = new Set<string>();
   /** Calls of the app, and what goes on beside the stream: the end waits for them. */
   readonly #calls = new Set<Promise<unknown>>();
-  #known: KnownConversations = { since: '', conversations: [] };
   #running: Promise<void> = Promise.resolve();
   #loggingOut: Promise<void> | undefined;
   #isClosed = false;
@@ -71,6 +63,12 @@ export class LocalChat implements Chat {
     this.#shown = new ShownState({
       ...{ groups, unread: this.#unread },
       tell: (state) => parts.listeners.tell('state', state),
+    });
+    this.#memberships = new Memberships({
+      ...{ api: parts.api, device: parts.device, store: parts.store, shown: this.#shown, unread: this.#unread },
+      signal: () => this.#stop.signal,
+      onJoin: (group) => this.#joined(group),
+      onError: (error, conversation) => this.#trouble(error, conversation),
     });
     this.#deliveries = new Deliveries({
       successorOf: ({ successor = '' }) => groups.get(successor),
@@ -91,8 +89,7 @@ export class LocalChat implements Chat {
 
   /** Loads what the device knew, and begins to follow its conversations. Needs no network. */
   async begin(): Promise<void> {
-    const known = await this.#parts.store.get(KNOWN_KEY);
-    if (known !== undefined) this.#know(JSON.parse(known) as KnownConversations);
+    await this.#memberships.load();
     await this.#unread.load();
     this.#running = this.#follow();
   }
@@ -103,38 +100,10 @@ export class LocalChat implements Chat {
 
   create({ users = [], policy, id = newGroupId() }: NewChatOptions = {}): Promise<string> {
     return this.#act(async () => {
-      await this.#create(id, policy);
+      await this.#memberships.create(id, policy);
       if (users.length > 0) await this.add(id, users);
       return id;
     });
-  }
-
-  async #create(id: string, policy: NewChatOptions['policy']): Promise<void> {
-    const { device } = this.#parts;
-    // An earlier call, or the program before this one, may not have heard whether the service has it.
-    const known = device.groups.get(id);
-    if (known !== undefined && this.#isUnborn(known) && (await this.#roleIn(id)) === undefined) await device.forget(id);
-    this.#creating.add(id);
-    try {
-      await device.createGroup(policy, id);
-      this.#shown.unanswered.delete(id);
-    } catch (error) {
-      // The service may have it, with the state that only this device has. The next connection finds out.
-      if (device.groups.has(id)) this.#shown.unanswered.add(id);
-      throw error;
-    } finally {
-      this.#creating.delete(id);
-    }
-  }
-
-  /** `undefined`: the service has no such conversation of the user. */
-  async #roleIn(conversation: string): Promise<Role | undefined> {
-    try {
-      return (await this.#parts.api.conversation(conversation)).role;
-    } catch (error) {
-      if (hasCode(error, 'not-found')) return undefined;
-      throw error;
-    }
   }
 
   add(conversation: string, users: readonly string[]): Promise<Added> {
@@ -153,20 +122,14 @@ export class LocalChat implements Chat {
     return this.#act(async () => {
       const group = this.#group(conversation);
       // Asked again, or another device of the user was faster.
-      if (group.isRemoved && (await this.#hasLeft(conversation))) return;
+      if (group.isRemoved && (await this.#memberships.hasLeft(conversation))) return;
       try {
         await this.#joinedGroup(conversation).leave();
       } catch (error) {
-        if (!hasCode(error, 'removed') || !(await this.#hasLeft(conversation))) throw error;
+        if (!hasCode(error, 'removed') || !(await this.#memberships.hasLeft(conversation))) throw error;
         await group.receive();
       }
     });
-  }
-
-  /** Is the user, and not only this device, out of the conversation? */
-  async #hasLeft(conversation: string): Promise<boolean> {
-    const role = await this.#roleIn(conversation);
-    return role === undefined || role === 'removed';
   }
 
   send(conversation: string, text: string, { id = newId(), push }: NewMessageOptions = {}): Promise<string> {
@@ -244,18 +207,7 @@ export class LocalChat implements Chat {
   }
 
   join(conversation: string): Promise<void> {
-    return this.#act(() => this.#join(conversation));
-  }
-
-  async #join(conversation: string): Promise<void> {
-    this.#shown.joining.add(conversation);
-    this.#shown.changed();
-    try {
-      this.#joined(await this.#parts.device.joinMissing(conversation));
-    } finally {
-      this.#shown.joining.delete(conversation);
-      this.#shown.changed();
-    }
+    return this.#act(() => this.#memberships.join(conversation));
   }
 
   askToJoin(conversation: string): Promise<void> {
@@ -382,10 +334,10 @@ export class LocalChat implements Chat {
       case 'service':
         this.#shown.connected('online');
         for (const group of this.#parts.device.groups.values()) this.#deliveries.begin(group);
-        this.#inBackground(() => this.#catchUp());
+        this.#inBackground(() => this.#memberships.catchUp());
         break;
       case 'conversation':
-        if (event.change === 'new') this.#inBackground(() => this.#joinSoon(event.conversation, event.seq));
+        if (event.change === 'new') this.#inBackground(() => this.#memberships.joinSoon(event.conversation, event.seq));
         break;
       case 'read':
         // Its count may have messages that are still on their way here.
@@ -398,70 +350,6 @@ export class LocalChat implements Chat {
       default:
     }
     this.#shown.changed();
-  }
-
-  /** After each connection: what changed meanwhile, and what this device has not joined. */
-  async #catchUp(): Promise<void> {
-    const { signal } = this.#stop;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        await this.#learn();
-        break;
-      } catch (error) {
-        // The next connection begins anew.
-        if (!this.#shown.isOnline) return;
-        this.#trouble(error);
-        await pause(attempt, error, signal);
-      }
-    }
-    for (const { id, role, joinedSeq } of this.#known.conversations) {
-      if (role !== 'removed') await this.#joinMissing(id, joinedSeq);
-    }
-  }
-
-  /** Brings what this device knows of its conversations up to date. */
-  async #learn(): Promise<void> {
-    const { api, device, store } = this.#parts;
-    const unborn = [...device.groups.values()].filter((group) => this.#isUnborn(group));
-    const { known } = await syncConversations(api, this.#known);
-    await store.write([[KNOWN_KEY, JSON.stringify(known)]]);
-    this.#know(known);
-    for (const { id, lastSeq, unread } of known.conversations) await this.#unread.take(id, { upTo: lastSeq, unread });
-    this.#shown.changed();
-    // Conversations that the program before this one, or a call without an answer, did not come to create.
-    const isListed = new Set(known.conversations.map(({ id }) => id));
-    for (const group of unborn) {
-      const isStill = this.#isUnborn(group) && device.groups.get(group.id) === group;
-      if (isStill && !isListed.has(group.id)) await device.forget(group.id);
-      this.#shown.unanswered.delete(group.id);
-    }
-  }
-
-  #isUnborn({ id, position, outbox }: MlsGroup): boolean {
-    return position === 0 && outbox.length === 0 && !this.#creating.has(id);
-  }
-
-  /** The user is a member from an entry on: by another device of the user, or by somebody whose Welcome for this one may be on its way. */
-  async #joinSoon(conversation: string, seq: number | undefined): Promise<void> {
-    await sleep(WELCOME_MS, this.#stop.signal);
-    await this.#joinMissing(conversation, seq);
-  }
-
-  /** @param joinedSeq entry with which the user joined last */
-  async #joinMissing(conversation: string, joinedSeq = 0): Promise<void> {
-    const group = this.#parts.device.groups.get(conversation);
-    // Who removed only this device does not want it back. Who added the user again does.
-    const isMissing = group === undefined || (group.isRemoved && joinedSeq > group.position);
-    if (!isMissing || this.#shown.joining.has(conversation)) return;
-    await this.#join(conversation).catch((error: unknown) => this.#trouble(error, conversation));
-  }
-
-  #know(known: KnownConversations): void {
-    this.#known = known;
-    for (const { id, successor } of known.conversations) {
-      const group = this.#parts.device.groups.get(id);
-      if (group !== undefined && successor !== undefined) group.successor ??= successor;
-    }
   }
 
   #joined(group: MlsGroup): void {
