@@ -129,8 +129,8 @@ export class ChatModel {
     if (this.#isIn(conversation)) return;
     this.joining.value = { conversation, phase: 'joining' };
     try {
+      // The state that has the conversation ends it, and not this answer, which may come before.
       await chat.join(conversation);
-      this.joining.value = undefined;
     } catch (error) {
       if (this.#isIn(conversation)) this.joining.value = undefined;
       else if (hasCode(error, 'not-found', 'not-allowed')) await this.#askToJoin(conversation);
@@ -169,9 +169,8 @@ export class ChatModel {
       // It was read elsewhere: in another tab, or on another device.
       if (wasUnread && !this.#hasUnread()) this.#keepsUnread = false;
       if (state.connection === 'online') this.trouble.value = undefined;
-      const isIn = this.#isIn(openConversation.peek());
-      if (isIn && this.joining.peek()?.conversation === openConversation.peek()) this.joining.value = undefined;
-      if (isIn && !wasIn) void this.#messagesAgain.run();
+      if (this.#isIn(this.joining.peek()?.conversation)) this.joining.value = undefined;
+      if (this.#isIn(openConversation.peek()) && !wasIn) void this.#messagesAgain.run();
     });
     this.#readDetails();
   }

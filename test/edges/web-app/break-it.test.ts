@@ -1,6 +1,6 @@
 import type { BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { hasChromium, useChromium } from '../../harness/chromium.ts';
 import { useWebAppStack } from '../../harness/web-app/stack.ts';
 import {
@@ -144,12 +144,19 @@ describe.skipIf(!hasChromium)('a button of the web app breaks a part of the stac
     await page.getByRole('button', { name: CUT.end }).click();
     await press('Kill the worker');
     await refusal.waitFor();
-    await startConversation(page, 'alice');
+    const second = await startConversation(page, 'alice');
     await refusal.waitFor({ state: 'detached' });
     await page.unroute('**/actions');
 
-    await press('Terminate this workflow');
-    await story.getByRole('heading', { name: 'Terminate this workflow' }).waitFor();
+    // What was broken before may still keep operations away from workflows.
+    await tryUntil(
+      async () => {
+        await second.window.say('in the second conversation');
+        await press('Terminate this workflow');
+        await story.getByRole('heading', { name: 'Terminate this workflow' }).waitFor({ timeout: 1_000 });
+      },
+      { what: 'its workflow runs and is terminated', timeoutMs: PATIENCE_MS },
+    );
     await whole();
     await page.getByRole('button', { name: 'Pause', exact: true }).click();
     await page.getByRole('button', { name: /^Go on/ }).waitFor();
