@@ -2,7 +2,7 @@ import { Mutex } from 'async-mutex';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, isRefusal, successorOf } from '../api/problem.ts';
-import type { NewPolicy, PendingWelcome } from '../api/types.ts';
+import type { Member, NewPolicy, PendingWelcome } from '../api/types.ts';
 import { DeletionSecrets } from '../group/deletion-secrets.ts';
 import type { LogEvent } from '../chain/events.ts';
 import { chainOrigin } from '../chain/values.ts';
@@ -214,14 +214,19 @@ export class MlsDevice {
 
   /** This user has been in the conversation from its beginning. */
   async #isCreator(conversation: string): Promise<boolean> {
+    for await (const { user, joinedSeq } of this.#membersOf(conversation))
+      if (user === this.user) return joinedSeq === 0;
+    return false;
+  }
+
+  /** Reads the members that the service lists, page after page. */
+  async *#membersOf(conversation: string): AsyncGenerator<Member> {
     let cursor: string | undefined;
     do {
       const page = await this.#options.api.members(conversation, cursor === undefined ? {} : { cursor });
-      const own = page.members.find(({ user }) => user === this.user);
-      if (own !== undefined) return own.joinedSeq === 0;
+      yield* page.members;
       cursor = page.next;
     } while (cursor !== undefined);
-    return false;
   }
 
   /** Adds all devices of users. For the own user, adds the other devices. */
@@ -366,11 +371,7 @@ export class MlsDevice {
     const users = new Set<string>(including);
     // Only the service says whom the new conversation has. A device without the old group can but believe it.
     const isBelieved = (user: string): boolean => old?.believedMembers.has(user) ?? true;
-    for (let cursor: string | undefined; ;) {
-      const page = await api.members(successor, cursor === undefined ? {} : { cursor });
-      for (const { user } of page.members) if (isBelieved(user)) users.add(user);
-      if ((cursor = page.next) === undefined) break;
-    }
+    for await (const { user } of this.#membersOf(successor)) if (isBelieved(user)) users.add(user);
     await this.invite(successor, ...users);
     return group;
   }
