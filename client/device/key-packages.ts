@@ -32,10 +32,9 @@ export class KeyPackagePool {
 
   /** Uploads the missing key packages, and a last resort if the service has none. */
   async topUp(): Promise<void> {
-    const { api, size, store } = this.#options;
+    const { api, size } = this.#options;
     const stock = await api.keyPackageCount();
-    await this.#dropEnded();
-    const known = await store.keys(PREFIX);
+    const known = await this.#dropEnded();
     // The store lost the secrets of the key packages that the service holds, so no other device may get these any more.
     const isLost = known.length === 0 && (stock.available > 0 || stock.lastResort);
     const missing = isLost ? size : size - stock.available;
@@ -74,15 +73,20 @@ export class KeyPackagePool {
     else await store.write([[`${PREFIX}${ref}`, undefined]]);
   }
 
-  /** Deletes the secrets that no Welcome can need any more: of spares, of last resorts, and of what nobody claimed. */
-  async #dropEnded(): Promise<void> {
+  /**
+   * Deletes the secrets that no Welcome can need any more: of spares, of last resorts, and of what nobody claimed.
+   * @returns keys of those that stay
+   */
+  async #dropEnded(): Promise<string[]> {
     const { mls, store } = this.#options;
-    const ended: string[] = [];
+    const [kept, ended]: [string[], string[]] = [[], []];
     for (const key of await store.keys(PREFIX)) {
       const own = await this.#load(key.slice(PREFIX.length));
-      if (own !== undefined && mls.endOf(own.message) + KEPT_AFTER_MS < Date.now()) ended.push(key);
+      const hasEnded = own !== undefined && mls.endOf(own.message) + KEPT_AFTER_MS < Date.now();
+      (hasEnded ? ended : kept).push(key);
     }
     if (ended.length > 0) await store.write(ended.map((key) => [key, undefined]));
+    return kept;
   }
 
   /** A new key package that the service does not hold, for a request to join. */
