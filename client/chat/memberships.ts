@@ -2,7 +2,7 @@ import { pause } from '../api/http.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import { type KnownConversations, syncConversations } from '../api/sync-conversations.ts';
-import type { Policy, Role } from '../api/types.ts';
+import type { NewPolicy, Role } from '../api/types.ts';
 import type { MlsDevice } from '../device/device.ts';
 import type { MlsGroup } from '../group/group.ts';
 import { sleep } from '../platform/sleep.ts';
@@ -45,7 +45,7 @@ export class Memberships {
   }
 
   /** Creates a conversation, or goes on where an earlier call with its id ended. */
-  async create(id: string, policy: Partial<Policy> | undefined): Promise<void> {
+  async create(id: string, policy: NewPolicy | undefined): Promise<void> {
     const { device, shown } = this.#parts;
     // An earlier call, or the program before this one, may not have heard whether the service has it.
     const known = device.groups.get(id);
