@@ -83,6 +83,12 @@ export class KnownChain implements ChainRecord {
     return entry.chain === undefined || value === undefined || entry.chain === value;
   }
 
+  /** Is the value that the service gave for the place of this entry in another answer that of another entry? */
+  isReplacedBy({ seq, chain }: ChainedEntry): boolean {
+    const known = this.#links.get(seq);
+    return known !== undefined && chain !== undefined && known !== chain;
+  }
+
   /**
    * Takes the value of the next entry. It is computed where the value before it is known: that of the entry before it, or else
    * the one with which the service begins a block. Elsewhere it is the one that the service gives.

@@ -100,8 +100,8 @@ export class GroupCommits {
       // RFC 9420 §14: the new epoch begins when the service accepts the commit, not when the device builds it.
       if (!this.#log.pendingCommits.has(bundle.commit)) await this.#keepPending(bundle.commit, newState);
       try {
-        const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
-        await this.#log.enterEpoch(newState, seq);
+        const { seq, chain } = await api.commit(id, { ...bundle, ...this.#log.stance });
+        await this.#log.enterEpoch(newState, seq, chain);
         await this.#log.save();
         await this.#readBefore(seq);
         return change;

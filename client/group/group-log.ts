@@ -1,5 +1,5 @@
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode } from '../api/problem.ts';
+import { hasCode, problemOf } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
 import { readStatement, statementData } from '../chain/authenticated-data.ts';
 import type { LogAltered, LogEvent } from '../chain/events.ts';
@@ -322,8 +322,9 @@ export class GroupLog implements GroupRecord {
 
   /**
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
+   * @param chain what the service answered to an own commit, which this device has not read yet: if the log loses it, only this tells
    */
-  async enterEpoch(state: GroupState, seq: number): Promise<void> {
+  async enterEpoch(state: GroupState, seq: number, chain?: string): Promise<void> {
     const { mls, remember } = this.#options;
     const [before, after] = [this.view, mls.view(state)];
     const known = devicesOf(before);
@@ -331,6 +332,7 @@ export class GroupLog implements GroupRecord {
     this.journal.noteCommit(before, after, seq, [...this.pendingCommits.values()].includes(state));
     this.state = state;
     this.chain.epochSeq = seq;
+    if (chain !== undefined) this.chain.begin({ seq, chain });
     this.pendingCommits.clear();
     this.ownProposals.clear();
   }
@@ -346,8 +348,7 @@ export class GroupLog implements GroupRecord {
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    await this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq);
-    if (chain !== undefined) this.chain.begin({ seq, chain });
+    await this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq, chain);
     this.position = seq;
     this.hasLeft = false;
     if (this.restart !== undefined) this.restart = { ...this.restart, isDead: false };
@@ -384,6 +385,7 @@ export class GroupLog implements GroupRecord {
     // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
+    this.#missOwnCommit(entry);
     this.#follow(entry);
     this.#missOwn(entry);
     if (entry.kind === 'application') await this.#processApplication(entry);
@@ -463,6 +465,15 @@ export class GroupLog implements GroupRecord {
       return { text: sent.text, id: sent.messageId ?? id };
     }
     return undefined;
+  }
+
+  /**
+   * The service had accepted an own commit for this place in the log, which this device has not read yet.
+   * @throws ProblemError `log-restarted` if another entry is there: the epoch of the state is lost
+   */
+  #missOwnCommit(entry: Entry): void {
+    if (this.chain.isReplacedBy(entry))
+      throw problemOf(409, 'log-restarted', 'Another entry is in the place of an own commit');
   }
 
   /**

@@ -121,7 +121,8 @@ export class GroupRestart {
       log.hasLeft = true;
       isGone = true;
     }
-    const newest = Math.max(log.position, ...own.map(({ seq }) => seq));
+    // An own commit counts from the answer on, before the device has read it.
+    const newest = Math.max(log.position, log.chain.epochSeq, ...own.map(({ seq }) => seq));
     if (agreed !== undefined && agreed.seq >= newest) return false;
     // Without a position in common, perhaps none can be compared: retention took them, they are of an earlier membership, or the device
     // has just joined and has none. Then the service has to say that the log does not go on from here.

@@ -58,4 +58,38 @@ describe('a group on a service that goes back', () => {
     alice.goOnline();
     await settled([alice, bob], ['after']);
   });
+
+  test('is noticed by a device that has not read its own commit yet', async () => {
+    const { members } = await gather(['alice', 'bob']);
+    const [alice, bob] = members;
+    if (alice === undefined || bob === undefined) throw new Error('two');
+    await alice.goOffline();
+    const goBack = await remember(database());
+    await alice.group().update();
+
+    await goBack();
+    await alice.group().compare();
+    expect(alice.events).toMatchObject([{ type: 'log-restarted', isDead: true }]);
+    await alice.group().send('after');
+    alice.goOnline();
+    await settled([alice, bob], ['after']);
+  });
+
+  test('is noticed by a device that has not read its own commit yet, from the commit that is in its place now', async () => {
+    const { members } = await gather(['alice', 'bob']);
+    const [alice, bob] = members;
+    if (alice === undefined || bob === undefined) throw new Error('two');
+    await Promise.all([alice.goOffline(), bob.goOffline()]);
+    const goBack = await remember(database());
+    await alice.group().update();
+
+    await goBack();
+    await bob.group().update();
+    // Nothing told alice that the service went back.
+    await alice.group().receive();
+    expect(alice.events).toMatchObject([{ type: 'log-restarted', isDead: true }]);
+    await alice.group().send('after');
+    for (const member of [alice, bob]) member.goOnline();
+    await settled([alice, bob], ['after']);
+  });
 });
