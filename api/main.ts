@@ -58,6 +58,7 @@ import { makeOffBoardingRuns } from '../dispatch/off-boarding-runs.ts';
 import { makeWorkflowInspection } from '../dispatch/workflow-inspection.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeCutOffs, watchCutOffs } from './services/cut-offs.ts';
+import { deviceChanged } from './services/device-changes.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeProcessFacts } from './services/process-facts.ts';
 import { makeAdmitToLife } from './services/admit-to-life.ts';
@@ -281,9 +282,8 @@ async function main(): Promise<void> {
     },
     onSignal: streams.signal,
     onDevice: (device, stream) => {
-      // The device itself changed. If it was forgotten, its next request must record it again.
-      if (stream === undefined) seen.forget(device);
-      streams.wakeDevice(device, stream);
+      if (stream === undefined) void deviceChanged({ cutOffs, seen, streams, log }, device);
+      else streams.wakeDevice(device, stream);
     },
     onRead: streams.wakeRead,
     onSetting: () => {

@@ -2,13 +2,13 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import { DEFAULT_DEVICE } from '../../domain/ids.ts';
 import { forgetDevice, listDevices } from '../../store/device/devices.ts';
-import { beginOffBoarding } from '../../store/off-boarding/off-boardings.ts';
+import { removeOwnDevice } from '../../store/off-boarding/off-boardings.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import type { EraseUser } from '../services/erase-user.ts';
 import type { SeenDevices } from '../services/seen-devices.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { type OffBoardingDeps, makeOffBoardingStart } from './off-boarding.ts';
+import { type OffBoardingDeps, learnCutOffs, makeOffBoardingStart } from './off-boarding.ts';
 import { DeviceList, DeviceParams } from '../schemas/devices.ts';
 
 const tag = 'Devices';
@@ -68,13 +68,18 @@ export function deviceRoutes(
     handle: async ({ params: { device }, caller: { user }, deadline }) => {
       // Otherwise a record that this process is still writing would add the device again.
       await deps.seen.settled();
-      const isForgotten = await forgetDevice(deps.pool, { user, device });
-      ended(user, device);
-      if (!isForgotten) throw new AppError('not-found');
-      if (device !== DEFAULT_DEVICE) {
-        const id = await beginOffBoarding(deps.pool, { user, device, actor: user }, 'device-removed');
-        await start(id, deadline);
+      if (device === DEFAULT_DEVICE) {
+        const isForgotten = await forgetDevice(deps.pool, { user, device });
+        ended(user, device);
+        if (!isForgotten) throw new AppError('not-found');
+        return emptyReply(204);
       }
+      const id = await removeOwnDevice(deps.pool, { user, device });
+      // Before its stream ends: its client asks why, and what it sends must not record it again.
+      if (id !== undefined) await learnCutOffs(deps);
+      ended(user, device);
+      if (id === undefined) throw new AppError('not-found');
+      await start(id, deadline);
       return emptyReply(204);
     },
   });

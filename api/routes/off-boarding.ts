@@ -37,11 +37,16 @@ export function makeOffBoardingStart(
   deps: Omit<OffBoardingDeps, 'pool'>,
 ): (id: number, deadline: number) => Promise<void> {
   return async (id, deadline) => {
-    await deps.cutOffs.look();
+    await learnCutOffs(deps);
     await deps.offBoardingRuns.startNow(id, deadline).catch((error: unknown) => {
       deps.log.warn({ err: error, offBoarding: id }, 'the workflow of an off-boarding was not started: the sweep will');
     });
   };
+}
+
+/** Has this process know of a cut-off from now on. If it cannot read it, its next look does. */
+export async function learnCutOffs({ cutOffs, log }: Pick<OffBoardingDeps, 'cutOffs' | 'log'>): Promise<void> {
+  await cutOffs.look().catch((error: unknown) => log.warn({ err: error }, 'cut-offs not read'));
 }
 
 /** Routes by which operators remove users and devices from everywhere (docs/how-to/off-boarding.md). */

@@ -11,7 +11,7 @@ const MAX_COMMIT_DELAY_MS = 15_000;
 /** Users and devices that an operator has removed from everywhere. Their tokens are still valid, and get them nothing. */
 export interface CutOffs {
   readonly refuses: (caller: Pick<Caller, 'user' | 'device' | 'issuedAt'>) => boolean;
-  /** Reads changes now. */
+  /** Reads what has changed until now. Calls that come while one reads share the next one. */
   readonly look: () => Promise<void>;
   /** Makes the next look read everything, and forget what is not found. */
   readonly forgetAll: () => void;
@@ -34,6 +34,29 @@ export function makeCutOffs(pool: pg.Pool): CutOffs {
     else if (isStanding) devices.set(nameOf(user, device), startedAt);
     else devices.delete(nameOf(user, device));
   };
+  const read = async (): Promise<void> => {
+    const { wanted } = forgets;
+    const isForgetting = wanted !== forgets.done;
+    const changes = await readCutOffs(pool, isForgetting ? 0 : Math.max(0, readTo - MAX_COMMIT_DELAY_MS));
+    if (isForgetting) {
+      forgets.done = wanted;
+      readTo = 0;
+      users.clear();
+      devices.clear();
+    }
+    for (const change of changes) {
+      apply(change);
+      readTo = Math.max(readTo, change.changedAt);
+    }
+  };
+  let running: Promise<unknown> = Promise.resolve();
+  let next: Promise<void> | undefined;
+  const readNext = (): Promise<void> => {
+    next = undefined;
+    const reading = read();
+    running = reading.catch(() => undefined);
+    return reading;
+  };
   return {
     refuses: ({ user, device, issuedAt }) => {
       if (users.has(user)) return true;
@@ -41,35 +64,15 @@ export function makeCutOffs(pool: pg.Pool): CutOffs {
       // A token that was issued later is a new login.
       return since !== undefined && !(issuedAt !== undefined && issuedAt > since);
     },
-    look: async () => {
-      const { wanted } = forgets;
-      const isForgetting = wanted !== forgets.done;
-      const changes = await readCutOffs(pool, isForgetting ? 0 : Math.max(0, readTo - MAX_COMMIT_DELAY_MS));
-      if (isForgetting) {
-        forgets.done = wanted;
-        readTo = 0;
-        users.clear();
-        devices.clear();
-      }
-      for (const change of changes) {
-        apply(change);
-        readTo = Math.max(readTo, change.changedAt);
-      }
-    },
+    look: () => (next ??= running.then(readNext)),
     forgetAll: () => void (forgets.wanted += 1),
   };
 }
 
 /** Looks regularly. @returns ends it */
 export function watchCutOffs(cutOffs: CutOffs, log: Logger): () => void {
-  let isLooking = false;
   const timer = setInterval(() => {
-    if (isLooking) return;
-    isLooking = true;
-    cutOffs
-      .look()
-      .catch((error: unknown) => log.debug({ err: error }, 'cut-offs not read'))
-      .finally(() => (isLooking = false));
+    cutOffs.look().catch((error: unknown) => log.debug({ err: error }, 'cut-offs not read'));
   }, EVERY_MS);
   return () => clearInterval(timer);
 }

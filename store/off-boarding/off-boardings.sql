@@ -30,6 +30,19 @@ begin
   return v_id;
 end $$;
 
+-- A user removes a device of its own: it is cut off and forgotten at once, so that nothing it sends in between records it again, and no
+-- crash leaves a device that is forgotten and may go on. Null = there is no such device.
+create or replace function remove_own_device(p_user text, p_device text) returns bigint
+language plpgsql as $$
+declare
+  v_id bigint;
+begin
+  if not exists (select from device where user_id = p_user and device_id = p_device) then return null; end if;
+  v_id := begin_off_boarding(p_user, p_device, 'device-removed', p_user);
+  perform forget_device(p_user, p_device);
+  return v_id;
+end $$;
+
 -- Nobody can claim key packages of these devices any more.
 create or replace function retire_devices(p_user text, p_device text) returns void
 language plpgsql as $$

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { deciderOf } from '../decision/decide.ts';
+import type { DeviceName } from '../key-package/key-packages.ts';
 import { type Row, integer, onlyRow, orNull, text, time, flag, oneOf } from '../row.ts';
 import { type RemovalNews, parseNews } from './removals.ts';
 
@@ -78,6 +79,19 @@ export async function beginOffBoarding(
     values: [user, device, reason, actor],
   });
   return integer(onlyRow(rows, 'begin-off-boarding'), 'id');
+}
+
+/**
+ * Forgets a device of a user and cuts it off, by the user's own wish.
+ * @returns the id of its off-boarding; `undefined` = there is no such device
+ */
+export async function removeOwnDevice(pool: pg.Pool, { user, device }: DeviceName): Promise<number | undefined> {
+  const { rows } = await pool.query<Row>({
+    name: 'remove-own-device',
+    text: 'select remove_own_device($1, $2) as id',
+    values: [user, device],
+  });
+  return orNull(integer, onlyRow(rows, 'remove-own-device'), 'id') ?? undefined;
 }
 
 /** Undoes an off-boarding. @returns its id; `undefined` = none stands */

@@ -2,6 +2,8 @@ import { pino } from 'pino';
 import type pg from 'pg';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { afterAll, beforeAll } from 'vitest';
+import { makeCutOffs } from '../../../api/services/cut-offs.ts';
+import { deviceChanged } from '../../../api/services/device-changes.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
@@ -61,6 +63,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
   const incarnation = makeIncarnationWatch({ pool, log, tell: () => notifier.setting('incarnation') });
   const hub = makeStreamHub({ pool, metrics, log, notifier, incarnation, slowMs, perUser });
   const seen = makeSeenDevices({ pool, log });
+  const cutOffs = makeCutOffs(pool);
   cleanup.add('streams', () => {
     hub.close();
     return Promise.resolve();
@@ -72,8 +75,8 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
         onEntry: hub.wake,
         onSignal: hub.signal,
         onDevice: (device, stream) => {
-          if (stream === undefined) seen.forget(device);
-          hub.wakeDevice(device, stream);
+          if (stream === undefined) void deviceChanged({ cutOffs, seen, streams: hub, log }, device);
+          else hub.wakeDevice(device, stream);
         },
         onRead: hub.wakeRead,
         onSetting: () => void incarnation.refresh(),
@@ -87,8 +90,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
   const service = await startApi(pool, {
     streams: hub,
     notifier,
-    incarnation,
-    seen,
+    ...{ incarnation, seen, cutOffs },
     submitter: notifying(pool, notifier),
   });
   cleanup.add('service', service.close);

@@ -115,6 +115,42 @@ test('tickets and targets for wake-ups go with a device, and its next login gets
   expect(await open(await ticketOf(await tokenOf('owner', laptop)))).toBe(200);
 });
 
+test('a device that its user forgets is refused by every process before its stream ends, and what it still sends does not list it again', async () => {
+  const [, other = ''] = service().urls();
+  const headersOf = async (device: string): Promise<{ authorization: string }> => ({
+    authorization: `Bearer ${await service().token('owner', { device })}`,
+  });
+  const [phone, laptop] = [await headersOf('phone'), await headersOf('laptop')];
+  const devices = async (): Promise<string[]> => {
+    const answer = await fetch(new URL('/v1/devices', service().urls()[0]), { headers: laptop });
+    const body = (await answer.json()) as { devices: { device: string }[] };
+    return body.devices.map(({ device }) => device);
+  };
+  const stream = await openAccountStream(other, phone.authorization.slice('Bearer '.length));
+  await waitUntil(async () => (await devices()).join() === 'laptop,phone', { what: 'both devices are known' });
+  const answers: number[] = [];
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted)
+      answers.push((await fetch(new URL('/v1/key-packages', other), { headers: phone })).status);
+  })();
+
+  const forgotten = await fetch(new URL('/v1/devices/phone', service().urls()[0]), {
+    method: 'DELETE',
+    headers: laptop,
+  });
+  expect(forgotten.status).toBe(204);
+  await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends' });
+  const refused = await fetch(new URL('/v1/key-packages', other), { headers: phone });
+  expect([refused.status, await refused.json()]).toMatchObject([403, { code: 'removed' }]);
+  over.abort();
+  await asking;
+  // Once it is refused it stays so.
+  expect(answers.lastIndexOf(200)).toBeLessThan([...answers, 403].indexOf(403));
+  // What was noted while requests ended is written by now: this request waits for it.
+  expect(await devices()).toEqual(['laptop']);
+});
+
 test('the sweep starts the workflow of an off-boarding again that is gone', async () => {
   const { pool } = service();
   const id = await beginOffBoarding(pool, { user: 'gone', device: '', actor: 'operator' }, 'account-closed');

@@ -24,7 +24,13 @@ import { claimForUsers } from '../../../store/key-package/group-claims.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
-import { beginOffBoarding, endOffBoarding, nextTargets, workOff } from '../../../store/off-boarding/off-boardings.ts';
+import {
+  beginOffBoarding,
+  endOffBoarding,
+  nextTargets,
+  removeOwnDevice,
+  workOff,
+} from '../../../store/off-boarding/off-boardings.ts';
 import { proposeRemoval } from '../../../store/off-boarding/removals.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { later, look, registerDevice } from '../../harness/push.ts';
@@ -618,7 +624,11 @@ async function offBoardings(): Promise<void> {
   const alone = await startConversation(pool, { creator: 'gone', members: ['gone'], policy });
   await ask(id, { kind: 'leave', actor: 'left' }, { kind: 'leave', actor: 'left too', erase: true });
 
-  await touchDevices(pool, [{ user: 'gone', device: 'phone' }]);
+  await touchDevices(
+    pool,
+    ['phone', 'tablet'].map((device) => ({ user: 'gone', device })),
+  );
+  for (const device of ['tablet', 'tablet']) await removeOwnDevice(pool, { user: 'gone', device });
   const gone = await begin('gone');
   await begin('gone');
   await page(gone);
