@@ -1,5 +1,5 @@
 import type { CommitBundle, ParleyClient } from '../../client/index.ts';
-import { epochConflict, hasCode, newId } from '../../client/index.ts';
+import { epochConflict, hasCode, newId, ProblemError } from '../../client/index.ts';
 import { randomCiphertext } from '../../tools/harness/opaque.ts';
 import { spend } from '../../tools/harness/wait-until.ts';
 
@@ -35,10 +35,15 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
         epoch = conflict.currentEpoch;
         tally.conflicts++;
       } else if (hasCode(error, 'removed')) tally.isRemoved = true;
-      else if (!hasCode(error, 'rate-limited')) tally.unexpected.push(error);
+      // A busy service may say that it cannot now.
+      else if (!hasCode(error, 'rate-limited') && !isPassing(error)) tally.unexpected.push(error);
     }
   }
   return tally;
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof ProblemError && error.status === 503 && error.isRetryable;
 }
 
 /**

@@ -48,7 +48,7 @@ function textOf(process: ServiceProcess | undefined): string {
 }
 
 function clientOf(user: string): ParleyClient {
-  return new ParleyClient(createHttp({ baseUrl: api?.url ?? '', token: () => tokens.get(user) ?? '', attempts: 1 }));
+  return new ParleyClient(createHttp({ baseUrl: api?.url ?? '', token: () => tokens.get(user) ?? '' }));
 }
 
 async function create(): Promise<string> {

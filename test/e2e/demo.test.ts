@@ -10,6 +10,7 @@ test('MLS devices of three users create a group, join by Welcome and by external
     url: service().apis[0]?.url ?? '',
     tokenFor: (user, device) => service().token(user, { device }),
     say: (line) => void lines.push(line),
+    patienceMs: 30_000,
   });
   expect(failed, lines.join('\n')).toEqual([]);
 });

@@ -13,7 +13,7 @@ import { waitUntil } from '../../tools/harness/wait-until.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 /** Checks have time limits of at most 2 s. A probe that waits longer than this would treat the process as dead. */
-const PROBE_MS = 8000;
+const PROBE_MS = 20_000;
 
 const later = useCleanup();
 
@@ -91,15 +91,21 @@ async function createConversation(api: ServiceProcess): Promise<string> {
   return id;
 }
 
-/** Locks conversations, so that no operation of them is decided. @returns a function that releases them */
-async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
+/**
+ * Lets no entry be written, so that no send is decided. It is tried again until its deadline, while one whose conversation is locked is
+ * answered after some seconds. @returns a function that ends it
+ */
+async function hold(databaseUrl: string): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   later('holder', () => client.end());
   await client.query('begin');
-  await client.query('select from parley.conversation where id = any($1) order by key for update', [conversations]);
+  await client.query('lock table parley.entry in share mode');
   return () => client.end();
 }
+
+/** Requests wait for as long as they are held. */
+const PATIENT = { CONVERSATION_PATH: 'direct', REQUEST_DEADLINE_MS: '60000', SHUTDOWN_GRACE_MS: '60000' };
 
 const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
 
@@ -173,11 +179,11 @@ test('the API on the workflow path reports a missing Temporal, stays ready, reco
 
 test('an API is degraded and still serves while more operations wait than one conversation queue may hold', async () => {
   const limit = 4;
-  const { service, databaseUrl } = await prepare({ LANE_MAILBOX_LIMIT: String(limit) });
+  const { service, databaseUrl } = await prepare({ ...PATIENT, LANE_MAILBOX_LIMIT: String(limit) });
   const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
   // In each conversation one operation is in flight and one waits. A user may not have more.
   const conversations = await Promise.all(Array.from({ length: limit + 1 }, () => createConversation(api)));
-  const letGo = await hold(databaseUrl, conversations);
+  const letGo = await hold(databaseUrl);
   const sends = conversations.flatMap((conversation) =>
     Array.from({ length: 2 }, () =>
       clientOf(api)
@@ -213,12 +219,13 @@ test('an API is not ready until every migration is in the database', async () =>
 });
 
 test('an API that gets SIGTERM accepts no new connection, finishes requests in flight, and exits with 0', async () => {
-  const { service, databaseUrl } = await prepare();
-  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  const { service, databaseUrl } = await prepare(PATIENT);
+  const api = await started(startApi(service));
   const conversation = await createConversation(api);
   await clientOf(api).send(conversation, message());
-  const letGo = await hold(databaseUrl, [conversation]);
+  const letGo = await hold(databaseUrl);
   const inFlight = clientOf(api).send(conversation, message());
+  inFlight.catch(() => undefined);
   await waitUntil(
     async () =>
       ((await health(api)).body as { checks: { actors: { active_actors: number } } }).checks.actors.active_actors === 1,
@@ -269,10 +276,10 @@ test('during the delay after SIGTERM an API is not ready and serves everything, 
 });
 
 test('a second signal ends an API at once, even with requests in flight', async () => {
-  const { service, databaseUrl } = await prepare({ SHUTDOWN_GRACE_MS: '60000', REQUEST_DEADLINE_MS: '60000' });
-  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  const { service, databaseUrl } = await prepare(PATIENT);
+  const api = await started(startApi(service));
   const conversation = await createConversation(api);
-  const letGo = await hold(databaseUrl, [conversation]);
+  const letGo = await hold(databaseUrl);
   const inFlight = clientOf(api)
     .send(conversation, message())
     .then(

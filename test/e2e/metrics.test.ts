@@ -32,7 +32,6 @@ const service = useService(
       // A quarter of it is one user's.
       LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
       CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
-      REQUEST_DEADLINE_MS: '2000',
       SDK_METRICS_PORT: String(sdkPort),
     },
   }),
@@ -185,10 +184,10 @@ test('actor_mailbox_depth counts waiting operations, actor_mailbox_full_events_t
     locked: await read(api, 'actor_message_drops_total', { ...actor, reason: 'unavailable' }),
   };
   // The first operation is in flight and the next ones wait, up to the limit.
+  const taken = (): Promise<number> => read(api, 'parley_lane_wait_seconds_count', { path: 'workflow' });
+  const takenBefore = await taken();
   const first = say(conversation, alice, 1).catch((error: unknown) => error);
-  await waitUntil(async () => (await read(api, 'parley_lane_wait_seconds_count', { path: 'workflow' })) > 0, {
-    what: 'it is taken',
-  });
+  await waitUntil(async () => (await taken()) > takenBefore, { what: 'it is taken' });
   const others = Array.from({ length: MAILBOX_LIMIT + 4 }, () =>
     say(conversation, bob, 1).catch((error: unknown) => error),
   );
@@ -286,7 +285,7 @@ test('actor_restarts_total counts conversations that a worker rebuilds from thei
   await say(conversation);
   await worker?.kill9();
   const next = await service().addWorker({ SDK_METRICS_PORT: '0' });
-  await tryUntil(() => say(conversation, alice, 1), { what: 'the conversation answers again', timeoutMs: 20_000 });
+  await tryUntil(() => say(conversation, alice, 1), { what: 'the conversation answers again', timeoutMs: 60_000 });
   await waitUntil(async () => (await read(next.url, 'actor_restarts_total', { ...actor, reason: 'replay' })) >= 1, {
     what: 'the rebuilt run is counted',
   });

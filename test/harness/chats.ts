@@ -96,6 +96,15 @@ export async function untilShown(
   });
 }
 
+/** Types until another one sees it, as a person does: a signal is sent once, and a busy service drops it. */
+export async function untilSeenTyping(typist: Chat, reader: Chat, id: string): Promise<void> {
+  const isSeen = (): boolean => {
+    typist.typing(id);
+    return shown(reader, id)?.typing.join() === typist.user;
+  };
+  await waitUntil(isSeen, { what: `${reader.user} sees that ${typist.user} is typing` });
+}
+
 function isWantedNow(
   conversation: ChatConversation | undefined,
   isWanted: (conversation: ChatConversation) => boolean,

@@ -4,7 +4,7 @@ import { tsMls } from '../../../client/ts-mls/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { refusal, standBetween } from '../../harness/between.ts';
 import type { TestChat } from '../../harness/chats.ts';
-import { chatOpener, shown, texts, untilShown, untilTexts } from '../../harness/chats.ts';
+import { chatOpener, shown, texts, untilSeenTyping, untilShown, untilTexts } from '../../harness/chats.ts';
 import { FakeBrowser } from '../../harness/fake-tabs.ts';
 import { reportedErrors } from '../../harness/reported-errors.ts';
 import { useService } from '../../harness/service.ts';
@@ -57,8 +57,7 @@ describe('several tabs with one device', () => {
     await waitUntil(() => second.state.unread === 1, { what: 'it is unread in both' });
     await second.markRead(id);
     await waitUntil(() => first.state.unread === 0 && second.state.unread === 0, { what: 'it is read in both' });
-    second.typing(id);
-    await untilShown(bob, id, ({ typing }) => typing.join() === second.user, 'bob sees it');
+    await untilSeenTyping(second, bob, id);
     // A refusal keeps its problem on its way.
     await expect(second.policy('AAAA')).rejects.toMatchObject({ name: 'ProblemError', code: 'not-found' });
   });

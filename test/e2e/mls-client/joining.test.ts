@@ -136,7 +136,7 @@ describe('MLS devices at two API processes', () => {
     await groups[0]?.send('before');
     await groups[0]?.remove(carol.user);
     await groups[0]?.send('after');
-    await waitUntil(() => carol.group(id).isRemoved, { what: 'carol knows', timeoutMs: 5_000 });
+    await waitUntil(() => carol.group(id).isRemoved, { what: 'carol knows' });
     await carol.group(id).receive();
     expect(textsOf(carol.group(id))).toEqual(['before']);
     await expect(carol.group(id).send('still here?')).rejects.toBeInstanceOf(Error);
