@@ -11,6 +11,12 @@ const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 const HEARTBEAT_MS = 15_000;
 
+/**
+ * Checks come several times a second. Between two that are farther apart, the process stood still: what its readers took meanwhile
+ * it has yet to hear.
+ */
+const LATE_CHECK_MS = 500;
+
 /** A reader whose log was restarted must do more than to connect again. One that does not know that comes back slowly. */
 const RESTARTED_RETRY_MS = 60_000;
 
@@ -36,6 +42,8 @@ export class Connection {
   #blockedAt = 0;
   /** Bytes that waited at the last check. */
   #waitingBytes = 0;
+  /** When the last check was, by `performance.now()`. */
+  #checkedAt = performance.now();
   isClosed = false;
 
   /**
@@ -100,16 +108,19 @@ export class Connection {
   /**
    * Sends the heartbeat when it is due, and ends with the token.
    * @param time milliseconds since 1970, by the clock that judges tokens
-   * @returns true: its reader took nothing for `slowMs`
+   * @returns true: its reader took nothing for `slowMs`, in which the process could have heard of it
    */
   check(time: number, slowMs: number): boolean {
     if (time >= this.#expiresAt) this.end('reconnect');
     if (this.isClosed) return false;
     const now = performance.now();
+    const stoodStillMs = Math.max(0, now - this.#checkedAt - LATE_CHECK_MS);
+    this.#checkedAt = now;
     if (this.#blockedAt !== 0) {
       const waitingBytes = this.#countWaiting();
       // A large event may take longer than `slowMs`: any progress counts.
-      if (waitingBytes < this.#waitingBytes) this.#blockedAt = now;
+      const isTaking = waitingBytes < this.#waitingBytes;
+      this.#blockedAt = isTaking ? now : Math.min(now, this.#blockedAt + stoodStillMs);
       this.#waitingBytes = waitingBytes;
       return now - this.#blockedAt >= slowMs;
     }

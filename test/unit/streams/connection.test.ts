@@ -1,10 +1,10 @@
-import { once } from 'node:events';
-import { type IncomingMessage, createServer, get } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import { type IncomingMessage, type ServerResponse, createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import compression from 'compression';
 import express from 'express';
 import { createProxyServer } from 'httpxy';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Connection } from '../../../streams/connection.ts';
 import { event } from '../../../streams/event.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -74,4 +74,55 @@ test('`reconnect` says again when to come back, other ends do not', async () => 
   await waitUntil(() => first.came().includes('reconnect') && second.came().includes('replaced'), { what: 'the ends' });
   expect(first.came()).toBe('retry: 1\n\nretry: 777\nevent: reconnect\ndata: {}\n\n');
   expect(second.came()).toBe('retry: 2\n\nevent: replaced\ndata: {}\n\n');
+});
+
+describe('a reader that takes nothing', () => {
+  const SLOW_MS = 5000;
+  const CHECK_MS = 250;
+
+  /** A connection whose reader has taken nothing since it was opened. */
+  function stuck(): { readonly passes: (ms: number) => boolean; readonly take: (bytes: number) => void } {
+    let now = 1;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    const response = Object.assign(new EventEmitter(), {
+      writableLength: 100,
+      writeHead: () => undefined,
+      write: () => false,
+    });
+    const owner = { onDrain: () => undefined, onClose: () => undefined };
+    const connection = new Connection(response as unknown as ServerResponse, Infinity, () => 1, owner);
+    connection.write(event('low-stock', { available: 1 }));
+    return {
+      passes: (ms) => {
+        now += ms;
+        return connection.check(0, SLOW_MS);
+      },
+      take: (bytes) => (response.writableLength -= bytes),
+    };
+  }
+
+  test('is slow after its time, and any byte that it takes gives it the whole time again', () => {
+    const { passes, take } = stuck();
+    const untilSlow = (): number => {
+      let ms = CHECK_MS;
+      while (!passes(CHECK_MS)) ms += CHECK_MS;
+      return ms;
+    };
+    expect(untilSlow()).toBe(SLOW_MS);
+    take(1);
+    // The first check finds that it took something.
+    expect(untilSlow()).toBe(SLOW_MS + CHECK_MS);
+  });
+
+  test('is not slow because its process stood still for longer than that, and is when it takes nothing afterwards', () => {
+    const { passes } = stuck();
+    for (let ms = 0; ms < SLOW_MS / 2; ms += CHECK_MS) expect(passes(CHECK_MS)).toBe(false);
+    expect(passes(10 * SLOW_MS)).toBe(false);
+    // Half of its time is over, and a late check counts for little.
+    let left = 0;
+    while (!passes(CHECK_MS)) left += CHECK_MS;
+    expect(left).toBeLessThan(SLOW_MS / 2);
+    expect(left).toBeGreaterThan(SLOW_MS / 4);
+  });
 });
