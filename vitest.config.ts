@@ -13,6 +13,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     teardownTimeout: 60_000,
+    // As `waitUntil`: what takes a moment alone takes seconds on a machine whose cores are busy.
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     projects: [
       // Needs no service: nothing is started. Files share processes, since importing everything anew is half of their time.
       {

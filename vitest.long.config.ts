@@ -9,6 +9,8 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     teardownTimeout: 60_000,
+    // As `waitUntil`: what takes a moment alone takes seconds on a machine whose cores are busy.
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     // The last four also run in `npm test`, with less of it.
     include: [
       'test/long/**/*.test.ts',

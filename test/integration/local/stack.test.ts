@@ -4,12 +4,13 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import ts from 'typescript';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
 import { readStackOptions, stackOptions } from '../../../local/options.ts';
 import { freePort, portAnswers } from '../../../local/ports.ts';
 import { superviseStack, type Supervisor } from '../../../local/stack.ts';
 import { summary } from '../../../local/summary.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { controlClient } from '../../harness/control.ts';
 import { testFolder } from '../../harness/folder.ts';
 
@@ -184,7 +185,7 @@ test('a worker that ends unexpectedly is restarted, and its last log lines are s
   await supervise().started;
   const worker = `http://127.0.0.1:${env.ADMIN_PORT}`;
   await fetch(`${worker}/die`).catch(() => undefined);
-  await vi.waitFor(() => expect(said).toContain('Worker: ready again'), { timeout: 10_000 });
+  await waitUntil(() => said.includes('Worker: ready again'), { what: 'the worker is ready again' });
   expect(said.find((line) => line.includes('ended unexpectedly'))).toMatch(
     /^Worker: ended unexpectedly \(exit code 3\); restarting in 0.5 s.*\nworker has had enough$/,
   );
@@ -222,9 +223,8 @@ test.each([{ late: ['api'] }, { late: ['worker'] }, { late: ['api', 'worker'] }]
       ['worker', env.ADMIN_PORT],
     ] as const) {
       const expected = late.some((one) => one === part) ? 503 : 200;
-      await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(expected), {
-        timeout: 10_000,
-      });
+      const status = async (): Promise<number> => (await fetch(`http://127.0.0.1:${port}/`)).status;
+      await tryUntil(async () => expect(await status()).toBe(expected), { what: `the ${part} answers` });
     }
     await supervisor.stop();
     expect(events()).toBe('migrated\napi stopped\nworker stopped\n');

@@ -121,7 +121,7 @@ describe('createHttp', () => {
       // More than 2^31 ms, with which a timer would end at once.
       answers.push(json(503, { code: 'unavailable' }, { 'retry-after': '3000000' }), json(200, { fine: true }));
       const answer = http.json('GET', '/v1/x');
-      await vi.waitUntil(() => requests.length === 1 && vi.getTimerCount() > 0, { interval: 5 });
+      await vi.waitUntil(() => requests.length === 1 && vi.getTimerCount() > 0, { interval: 5, timeout: 30_000 });
       await vi.advanceTimersByTimeAsync(59_999);
       expect(requests).toHaveLength(1);
       await vi.advanceTimersByTimeAsync(1);
@@ -190,7 +190,7 @@ describe('follow', () => {
       const seen = collect(follow(http, 'c', { onReconnect: () => void waits.push(requests.length) }));
       const waits: number[] = [];
       for (const count of [1, 2]) {
-        await vi.waitUntil(() => waits.length === count && vi.getTimerCount() > 0, { interval: 5 });
+        await vi.waitUntil(() => waits.length === count && vi.getTimerCount() > 0, { interval: 5, timeout: 30_000 });
         await vi.advanceTimersByTimeAsync(54_320);
         expect(requests).toHaveLength(count);
         await vi.advanceTimersByTimeAsync(1);
