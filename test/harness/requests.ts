@@ -6,6 +6,7 @@ import type { OperationJson } from '../../store/decision/inline-operation.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation } from '../../store/conversation/conversations.ts';
 import { decide } from '../../store/decision/decide.ts';
+import type { DecideOptions } from '../../store/decision/decider.ts';
 import { type StageRow, stage } from '../../store/staging/stage.ts';
 
 /** What a user asks of a conversation, before it is put into an operation; bytes are written as text. */
@@ -76,9 +77,14 @@ export async function startConversation(
 }
 
 /** Sends requests as one batch, their bytes inline (direct path). */
-export function send(pool: pg.Pool, conversation: string, requests: readonly Request[]): Promise<Decision> {
+export function send(
+  pool: pg.Pool,
+  conversation: string,
+  requests: readonly Request[],
+  options: DecideOptions = {},
+): Promise<Decision> {
   const { operations, bytes } = inline(requests);
-  return decide(pool, conversation, operations, bytes);
+  return decide(pool, conversation, operations, bytes, options);
 }
 
 /** Sends requests as one batch, their bytes staged first (workflow path); what is not taken goes inline, as in the API. */
@@ -86,6 +92,7 @@ export async function sendStaged(
   pool: pg.Pool,
   conversation: string,
   requests: readonly Request[],
+  options: DecideOptions = {},
 ): Promise<{ decision: Decision; operations: OperationJson[]; bytes: Buffer[] }> {
   const { operations, bytes } = inline(requests);
   const rows = requests.map((request) => stageRow(conversation, request));
@@ -97,7 +104,8 @@ export async function sendStaged(
     const key = rows[i] === undefined ? undefined : keys.shift();
     return typeof key === 'number' ? byReference(operation, key) : operation;
   });
-  return { decision: await decide(pool, conversation, referenced, bytes), operations: referenced, bytes };
+  const decision = await decide(pool, conversation, referenced, bytes, options);
+  return { decision, operations: referenced, bytes };
 }
 
 /** Sends one request and returns its outcome. */

@@ -4,6 +4,7 @@ import { eraseUser } from '../../../store/device/account.ts';
 import { forgetDevice, listDevices } from '../../../store/device/devices.ts';
 import { claimKeyPackages, readStock, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { startConversation } from '../../harness/requests.ts';
 import { claimed, commit } from '../../harness/key-packages/bundles.ts';
@@ -74,7 +75,8 @@ test('a Welcome for a key package whose owner was erased is stale', async () => 
 });
 
 test('erasing, a new device and a claim of both at the same time cause no deadlock', async () => {
-  const { pool } = database();
+  const { pool, url } = database();
+  const patient = patientPool(url);
   const user = newUser('dave');
   const upload = (device: string): Promise<unknown> =>
     uploadKeyPackages(pool, { user, device }, [newKeyPackage()], false);
@@ -83,10 +85,10 @@ test('erasing, a new device and a claim of both at the same time cause no deadlo
   const holder = await pool.connect();
   await holder.query('begin');
   await holder.query('select from key_package where user_id = $1 for no key update', [user]);
-  const erasing = eraseUser(pool, user);
+  const erasing = eraseUser(patient, user);
   await lockWaiters(pool, 1);
   await upload('a');
-  const claiming = claimKeyPackages(pool, claimOf(user));
+  const claiming = claimKeyPackages(patient, claimOf(user));
   await lockWaiters(pool, 2);
   await holder.query('commit');
   holder.release();
@@ -96,7 +98,8 @@ test('erasing, a new device and a claim of both at the same time cause no deadlo
 });
 
 test('a reset that waits for a commit holds no lock that the commit needs next', async () => {
-  const { pool } = database();
+  const { pool, url } = database();
+  const patient = patientPool(url);
   const owner = { user: newUser('dave'), device: 'phone' };
   const [first, second] = [newKeyPackage({ ref: Buffer.alloc(32, 1) }), newKeyPackage({ ref: Buffer.alloc(32, 2) })];
   await uploadKeyPackages(pool, owner, [first], false);
@@ -107,7 +110,7 @@ test('a reset that waits for a commit holds no lock that the commit needs next',
   const lock = (ref: Buffer): Promise<unknown> =>
     holder.query('select from key_package where ref = $1 for no key update', [ref]);
   await lock(first.ref);
-  const reset = uploadKeyPackages(pool, owner, [newKeyPackage()], true);
+  const reset = uploadKeyPackages(patient, owner, [newKeyPackage()], true);
   await lockWaiters(pool, 1);
   await lock(second.ref);
   await holder.query('commit');

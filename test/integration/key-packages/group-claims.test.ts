@@ -13,6 +13,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useApi } from '../../harness/api/use-api.ts';
 import { deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 
 const WHAT = 'POST /v1/key-packages/claims';
 const notified: string[] = [];
@@ -320,7 +321,8 @@ describe('limits', () => {
 });
 
 test('claims for the same users in any order, and a commit that locks their packages, wait for each other without a deadlock', async () => {
-  const { pool } = database();
+  const { pool, url } = database();
+  const patient = patientPool(url);
   const users = await Promise.all(['a', 'b', 'c', 'd'].map((name) => owner(name, 40)));
   const [last = ''] = users.slice(-1);
   const holder = await pool.connect();
@@ -328,7 +330,7 @@ test('claims for the same users in any order, and a commit that locks their pack
   try {
     await holder.query('begin');
     await holder.query('select from device where user_id = $1 for update', [last]);
-    runs.push(claimForUsers(pool, requestOf(...users)), claimForUsers(pool, requestOf(...users.toReversed())));
+    runs.push(claimForUsers(patient, requestOf(...users)), claimForUsers(patient, requestOf(...users.toReversed())));
     const waiting = async (): Promise<number> =>
       (await pool.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`))
         .rowCount ?? 0;

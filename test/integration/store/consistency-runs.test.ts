@@ -15,6 +15,7 @@ import {
 import { manyId, seedMany } from '../../../tools/load/seed-many.ts';
 import { rechain } from '../../../tools/harness/rechain.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 import { type Request, send, startConversation } from '../../harness/requests.ts';
 
 const database = useDatabase();
@@ -139,7 +140,8 @@ test('a conversation that cannot be read in time is named, and the others are re
   const { pool } = database();
   // 20,000 entries take longer than a millisecond; a few rows do not, with several tries.
   const large = await startConversation(pool, { protocol: 'opaque' });
-  await pool.query(
+  const slow = patientPool(database().url);
+  await slow.query(
     `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, app_count, at)
      select key, n, 'application', 0, n::text, '', '', n, created_at from conversation, generate_series(1, 60000) n where id = $1`,
     [large],
@@ -148,7 +150,7 @@ test('a conversation that cannot be read in time is named, and the others are re
     'update conversation set last_seq = 60000, app_count = 60000 where id = $1 returning key',
     [large],
   );
-  await rechain(pool, large);
+  await rechain(slow, large);
   const key = rows[0]?.key ?? 0;
   const slice = await auditNextConversations(pool, { after: String(key - 1), last: key }, { statementMs: 5 });
   expect(slice).toMatchObject({ checked: 0, found: 1, findings: [{ conversation: large, rule: NOT_AUDITED }] });

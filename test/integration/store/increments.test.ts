@@ -9,6 +9,7 @@ import { makeSweep } from '../../../store/retention/sweep.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 import { unreadOf } from '../../harness/unread.ts';
 import { send, sendOne, startConversation } from '../../harness/requests.ts';
 
@@ -128,13 +129,14 @@ test('the increments of one user that wait are bounded, and a repetition is answ
 });
 
 test('two requests with one id that are stored at the same moment have one row', async () => {
-  const { pool } = database();
+  const { pool, url } = database();
+  const patient = patientPool(url);
   const conversation = await startConversation(pool);
   const holder = await pool.connect();
   try {
     await holder.query('begin');
     const first = await storeIncrement(holder as unknown as pg.Pool, conversation, increment('same', 4));
-    const second = storeIncrement(pool, conversation, increment('same', 4));
+    const second = storeIncrement(patient, conversation, increment('same', 4));
     await waitUntil(
       async () =>
         (

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { touchDevices } from '../../../store/device/devices.ts';
 import { beginOffBoarding } from '../../../store/off-boarding/off-boardings.ts';
@@ -6,6 +7,7 @@ import { recordDeliveries } from '../../../store/push/deliveries.ts';
 import { recordStreams } from '../../../store/push/open-streams.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 import { registerDevice } from '../../harness/push.ts';
 
 /** Rows of several users are locked in one order, so nobody waits for one who waits for him (docs/explanation/locks.md). */
@@ -23,8 +25,9 @@ beforeEach(async () => {
  * Runs statements that meet: a session holds a row that all of them come to, until all wait.
  * @param held rows, as in `select from`
  */
-async function meet(held: string, ...statements: readonly (() => Promise<unknown>)[]): Promise<void> {
-  const { pool } = database();
+async function meet(held: string, ...statements: readonly ((patient: pg.Pool) => Promise<unknown>)[]): Promise<void> {
+  const { pool, url } = database();
+  const patient = patientPool(url);
   const waiting = async (): Promise<number> => {
     const { rows } = await pool.query<{ count: number }>(
       `select count(*)::int as count from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
@@ -36,7 +39,7 @@ async function meet(held: string, ...statements: readonly (() => Promise<unknown
   try {
     await holder.query(`begin; select from ${held} for update`);
     for (const statement of statements) {
-      running.push(statement());
+      running.push(statement(patient));
       await waitUntil(async () => (await waiting()) === running.length, { what: `${running.length} wait` });
     }
   } finally {
@@ -48,11 +51,10 @@ async function meet(held: string, ...statements: readonly (() => Promise<unknown
 }
 
 test('two devices of a user register at the same moment', async () => {
-  const { pool } = database();
   await meet(
     `push_target where device_id = 'c'`,
-    () => registerDevice(pool, { user: USER, device: 'a' }),
-    () => registerDevice(pool, { user: USER, device: 'b' }),
+    (patient) => registerDevice(patient, { user: USER, device: 'a' }),
+    (patient) => registerDevice(patient, { user: USER, device: 'b' }),
   );
 });
 
@@ -72,8 +74,8 @@ test('deliveries are recorded while streams of the same devices open', async () 
   });
   await meet(
     `push_target where device_id = 'c'`,
-    () => recordDeliveries(pool, deliveries),
-    () => recordStreams(pool, streams('a', 'c', 'b'), []),
+    (patient) => recordDeliveries(patient, deliveries),
+    (patient) => recordStreams(patient, streams('a', 'c', 'b'), []),
   );
   const { rows: targets } = await pool.query('select due_at, stream_id from push_target order by key');
   expect(targets).toEqual(DEVICES.map((device) => ({ due_at: null, stream_id: streamOf(device) })));
@@ -84,8 +86,8 @@ test('streams of the same devices close here and open there', async () => {
   await recordStreams(pool, streams(...DEVICES), []);
   await meet(
     `push_target where device_id = 'c'`,
-    () => recordStreams(pool, [], streams('b', 'c', 'a')),
-    () => recordStreams(pool, streams('a', 'c', 'b'), []),
+    (patient) => recordStreams(patient, [], streams('b', 'c', 'a')),
+    (patient) => recordStreams(patient, streams('a', 'c', 'b'), []),
   );
   const { rows } = await pool.query('select stream_id from push_target order by key');
   expect(rows).toEqual(DEVICES.map((device) => ({ stream_id: streamOf(device) })));
@@ -106,8 +108,8 @@ test('a user is cut off while a commit uses key packages of its devices', async 
   );
   await meet(
     `key_package where ref = '\\x03'`,
-    () => beginOffBoarding(pool, { user, device: '', actor: 'root' }, 'account-closed'),
+    (patient) => beginOffBoarding(patient, { user, device: '', actor: 'root' }, 'account-closed'),
     // As key_package_refs_refusal() does.
-    () => pool.query('select from key_package where user_id = $1 order by ref for no key update', [user]),
+    (patient) => patient.query('select from key_package where user_id = $1 order by ref for no key update', [user]),
   );
 });

@@ -13,6 +13,9 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
  */
 const database = useDatabase();
 
+/** The holder lets go when the decision waits, which on a busy machine may take longer than a decision usually waits. */
+const PATIENT = { patienceMs: 60_000 };
+
 /** One operation, and a run long enough for the set-based branch. */
 const branches = [
   { branch: 'one by one', count: 1 },
@@ -129,7 +132,7 @@ test('staged bytes that a sweep took while the decision waited are missed, not s
       conversation,
       messages('bob', count),
       (holder) => holder.query('delete from staged'),
-      async (requests) => (await sendStaged(pool, conversation, requests)).decision,
+      async (requests) => (await sendStaged(pool, conversation, requests, PATIENT)).decision,
     );
     expect(decision.outcomes.map((outcome) => outcome.status === 'refused' && outcome.code)).toEqual(
       Array.from({ length: count }, () => 'body-missing'),
@@ -153,7 +156,7 @@ async function decideBehind(
   conversation: string,
   requests: readonly Request[],
   change: (holder: pg.PoolClient) => Promise<unknown>,
-  decide = (batch: readonly Request[]): Promise<Decision> => send(database().pool, conversation, batch),
+  decide = (batch: readonly Request[]): Promise<Decision> => send(database().pool, conversation, batch, PATIENT),
 ): Promise<Decision> {
   const { pool } = database();
   const holder = await pool.connect();

@@ -6,6 +6,7 @@ import { type Migration, type Schema, isMigrated, migrate, readSchema } from '..
 import { makePool } from '../../../store/pool.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type TestDatabase, createTestDatabase } from '../../harness/database.ts';
+import { patientPool } from '../../harness/patient-pool.ts';
 import { sendOne, startConversation } from '../../harness/requests.ts';
 
 const schema = await readSchema(path.join(packageRoot(), 'store'));
@@ -123,7 +124,8 @@ test('functions that are not in the set any more are dropped, whatever their arg
 });
 
 test('a call that runs while functions are replaced still finds its helper', async () => {
-  const { pool } = await emptyDatabase();
+  const { pool, url } = await emptyDatabase();
+  const patient = patientPool(url);
   const set = (version: number, body: string): Schema => ({
     migrations: [],
     functions: { version, sql: body, hash: `${version}` },
@@ -140,7 +142,7 @@ test('a call that runs while functions are replaced still finds its helper', asy
   const holder = await pool.connect();
   try {
     await holder.query('select pg_advisory_lock(7)');
-    const call = pool.query<{ slow: number }>('select slow()');
+    const call = patient.query<{ slow: number }>('select slow()');
     await waitUntil(async () => (await waiting(pool)) === 1, { what: 'the call waits in the middle of its work' });
     const migrated = migrate(pool, set(2, `create or replace function slow() returns int language sql as 'select 2'`));
     await waitUntil(async () => (await pool.query('select from functions where version = 2')).rowCount === 1, {
