@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { AppDeps } from '../../../api/app.ts';
 import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -10,10 +11,15 @@ import { startApi, useApi } from '../../harness/api/use-api.ts';
 const DEADLINE_MS = 3000;
 /** Longer than any test: turns end with their requests. */
 const NEVER_MS = 60_000;
-const { service, database } = useApi(() => ({
-  turns: { perUser: 2, waitingPerUser: 2 },
-  requestDeadlineMs: DEADLINE_MS,
-}));
+const TURNS = { perUser: 2, waitingPerUser: 2 };
+const { service, database } = useApi(() => ({ turns: TURNS, requestDeadlineMs: NEVER_MS }));
+
+/** An API of one test. */
+async function startOwn(change: Partial<AppDeps>): Promise<InProcessApi> {
+  const api = await startApi(database().pool, change);
+  onTestFinished(api.close);
+  return api;
+}
 
 /** A request whose body never ends: it holds its turn. */
 async function hold(user: string, announced = 100, api: { readonly url: string } = service): Promise<Socket> {
@@ -45,12 +51,13 @@ test('requests of a user wait behind those that are served, too many are refused
 });
 
 test('a request whose turn does not come is answered at its deadline', async () => {
-  const held = [await hold('trudy'), await hold('trudy')];
-  const answer = await service.ask('GET /v1/conversations', { user: 'trudy' });
+  const api = await startOwn({ turns: TURNS, requestDeadlineMs: DEADLINE_MS });
+  const held = [await hold('trudy', 100, api), await hold('trudy', 100, api)];
+  const answer = await api.ask('GET /v1/conversations', { user: 'trudy' });
   // The bodies that hold the turns end at the same time.
   expect([200, 503]).toContain(answer.status);
   for (const socket of held) socket.destroy();
-  await waitUntil(async () => (await service.ask('GET /v1/conversations', { user: 'trudy' })).status === 200, {
+  await waitUntil(async () => (await api.ask('GET /v1/conversations', { user: 'trudy' })).status === 200, {
     what: 'the turns are free again',
   });
 });
@@ -58,12 +65,8 @@ test('a request whose turn does not come is answered at its deadline', async () 
 describe('heavy requests', () => {
   const LARGE_BYTES = 65 * 1024;
   /** An API with two heavy turns for a user. @param longestMs time of a turn */
-  async function start(longestMs: number): Promise<InProcessApi> {
-    const heavyTurns = { perUser: 2, waitingPerUser: 4, longestMs };
-    const api = await startApi(database().pool, { heavyTurns, requestDeadlineMs: NEVER_MS });
-    onTestFinished(api.close);
-    return api;
-  }
+  const start = (longestMs: number): Promise<InProcessApi> =>
+    startOwn({ heavyTurns: { perUser: 2, waitingPerUser: 4, longestMs }, requestDeadlineMs: NEVER_MS });
   const paths = (id: string): string[] => [`GET /v1/conversations/${id}/messages`, 'GET /v1/welcomes'];
 
   test('those of a user wait behind two, unread; its small requests and the heavy ones of others pass them', async () => {

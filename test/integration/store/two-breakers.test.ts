@@ -21,6 +21,7 @@ import {
 } from '../../../tools/harness/submissions.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { PROPERTY_TIMEOUT_MS, propertyOptions } from '../../harness/random-requests.ts';
 
 const database = useDatabase();
 const USERS = ['alice', 'bob', 'carol', 'dave'];
@@ -71,56 +72,60 @@ function nextOf(kind: string, id: string, user: string): Submission {
   return membershipSubmission(id, user, { adds: [`new-${added++}`] });
 }
 
-test('two processes with opposite breakers on one conversation keep every invariant (invariants 1 to 4, 7 and 9)', async () => {
-  const { pool } = database();
-  const step = fc.record({
-    process: fc.integer({ min: 0, max: 1 }),
-    user: fc.constantFrom(...USERS),
-    kind: fc.constantFrom('message', 'message', 'message', 'read', 'add'),
-    flip: fc.boolean(),
-    waitMs: fc.constantFrom(0, 0, 1, 5),
-  });
-  const delays = fc.array(fc.constantFrom(0, 2, 10, 60), { minLength: 1, maxLength: 5 });
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), delays, async (steps, given) => {
-      const id = await createInStore(pool, USERS);
-      const running = new Set<Promise<unknown>>();
-      const processes = [0, 1].map(() => startProcess(pool, lateWorkflow(pool, given, running)));
-      const sent: Submission[] = [];
-      const outcomes: Promise<unknown>[] = [];
-      for (const { process, user, kind, flip, waitMs } of steps) {
-        if (flip) {
-          // Opposite breakers: one opens, the other closes.
-          for (const [i, { auto, dispatcher }] of processes.entries()) {
-            if ((i === process) !== auto.breaker.isOpen) {
-              if (i === process) auto.breaker.open('silent');
-              else while (auto.breaker.isOpen) auto.breaker.probed(true);
-              dispatcher.look();
+test(
+  'two processes with opposite breakers on one conversation keep every invariant (invariants 1 to 4, 7 and 9)',
+  async () => {
+    const { pool } = database();
+    const step = fc.record({
+      process: fc.integer({ min: 0, max: 1 }),
+      user: fc.constantFrom(...USERS),
+      kind: fc.constantFrom('message', 'message', 'message', 'read', 'add'),
+      flip: fc.boolean(),
+      waitMs: fc.constantFrom(0, 0, 1, 5),
+    });
+    const delays = fc.array(fc.constantFrom(0, 2, 10, 60), { minLength: 1, maxLength: 5 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), delays, async (steps, given) => {
+        const id = await createInStore(pool, USERS);
+        const running = new Set<Promise<unknown>>();
+        const processes = [0, 1].map(() => startProcess(pool, lateWorkflow(pool, given, running)));
+        const sent: Submission[] = [];
+        const outcomes: Promise<unknown>[] = [];
+        for (const { process, user, kind, flip, waitMs } of steps) {
+          if (flip) {
+            // Opposite breakers: one opens, the other closes.
+            for (const [i, { auto, dispatcher }] of processes.entries()) {
+              if ((i === process) !== auto.breaker.isOpen) {
+                if (i === process) auto.breaker.open('silent');
+                else while (auto.breaker.isOpen) auto.breaker.probed(true);
+                dispatcher.look();
+              }
             }
           }
+          const next: Submission = nextOf(kind, id, user);
+          sent.push(next);
+          const dispatcher = processes[process]?.dispatcher;
+          if (dispatcher !== undefined) outcomes.push(dispatcher.submit(next));
+          await pause(waitMs);
         }
-        const next: Submission = nextOf(kind, id, user);
-        sent.push(next);
-        const dispatcher = processes[process]?.dispatcher;
-        if (dispatcher !== undefined) outcomes.push(dispatcher.submit(next));
-        await pause(waitMs);
-      }
-      for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: 'accepted' });
-      await Promise.allSettled(running);
-      await checkInvariants(pool, id);
-      const { rows } = await pool.query<{ id: string; count: number }>(
-        `select message_id as id, count(*)::int as count from entry e join conversation c on c.key = e.conversation
+        for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: 'accepted' });
+        await Promise.allSettled(running);
+        await checkInvariants(pool, id);
+        const { rows } = await pool.query<{ id: string; count: number }>(
+          `select message_id as id, count(*)::int as count from entry e join conversation c on c.key = e.conversation
          where c.id = $1 group by message_id`,
-        [id],
-      );
-      const counts = new Map(rows.map((row) => [row.id, row.count]));
-      for (const { command } of sent) {
-        if (command.kind !== 'read') expect([command.kind, counts.get(command.id)]).toEqual([command.kind, 1]);
-      }
-      await waitUntil(async () => (await pool.query('select from staged')).rowCount === 0, {
-        what: 'nothing is staged',
-      });
-    }),
-    { numRuns: 15 },
-  );
-});
+          [id],
+        );
+        const counts = new Map(rows.map((row) => [row.id, row.count]));
+        for (const { command } of sent) {
+          if (command.kind !== 'read') expect([command.kind, counts.get(command.id)]).toEqual([command.kind, 1]);
+        }
+        await waitUntil(async () => (await pool.query('select from staged')).rowCount === 0, {
+          what: 'nothing is staged',
+        });
+      }),
+      propertyOptions(15),
+    );
+  },
+  PROPERTY_TIMEOUT_MS,
+);
