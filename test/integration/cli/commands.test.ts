@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import pg from 'pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { run } from '../../../cli/run.ts';
 import { packageRoot } from '../../../process/package-root.ts';
@@ -9,12 +10,14 @@ import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { startTcpProxy } from '../../../tools/harness/tcp-proxy.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { useDatabase } from '../../harness/database.ts';
 import { useFolder } from '../../harness/folder.ts';
 import { useService } from '../../harness/service.ts';
 
 // Every command against a real service: what it prints, and how it ends.
 
-const service = useService({ apis: 1, workers: 1, env: { CONVERSATION_PATH: 'workflow' } });
+const database = useDatabase();
+const service = useService({ apis: 1, workers: 1, env: { CONVERSATION_PATH: 'workflow' } }, database);
 const folder = useFolder();
 
 interface Ran {
@@ -118,13 +121,10 @@ test('the life is followed on when its stream ends or breaks, and nothing is tol
     return 'pass';
   });
   const file = path.join(folder, 'short-token');
-  const renew = async (): Promise<void> => writeFileSync(file, await tokenOf('operator', { expiresIn: '3s' }));
-  await renew();
-  const renewing = setInterval(() => void renew(), 500);
+  writeFileSync(file, await tokenOf('operator', { expiresIn: '8s' }));
   const ending = new AbortController();
   onTestFinished(async () => {
     ending.abort();
-    clearInterval(renewing);
     await proxy.close();
   });
   let [out, err] = ['', ''];
@@ -139,6 +139,9 @@ test('the life is followed on when its stream ends or breaks, and nothing is tol
     const { seq } = await alice.send(own, { id: name, ciphertext: 'AAAA' });
     await waitUntil(() => new RegExp(` entry +${seq} application `).test(out), { what: `${name} is told` });
   };
+  await waitUntil(() => opened === 1, { what: 'the stream is asked for' });
+  // Who comes with an expired token is refused for good, so the next token is there before.
+  writeFileSync(file, await tokenOf('operator'));
   await isTold('first');
   await waitUntil(() => opened > 1, { what: 'the token has expired, and another one is used' });
   await isTold('second');
@@ -148,7 +151,6 @@ test('the life is followed on when its stream ends or breaks, and nothing is tol
   expect(err).toMatch(/stream broke\. It is tried again\.\n/);
   expect(out.match(/ entry +1 application /g)).toHaveLength(1);
   // Nobody can renew a token that has no scope.
-  clearInterval(renewing);
   writeFileSync(file, await tokenOf('alice'));
   proxy.cut();
   expect(await following).toBe(1);
@@ -156,16 +158,17 @@ test('the life is followed on when its stream ends or breaks, and nothing is tol
 });
 
 test('a session that holds the row is named, with the way to end it', async () => {
-  const holder = await service().pool.connect();
+  // An operator's own session: one of our pools would be ended for its idle transaction.
+  const holder = new pg.Client({ connectionString: database().url });
+  await holder.connect();
   try {
     await holder.query('begin');
-    await holder.query('select from conversation where id = $1 for update', [id]);
+    await holder.query('select from parley.conversation where id = $1 for update', [id]);
     const [{ pid }] = (await holder.query('select pg_backend_pid() as pid')).rows as [{ pid: number }];
     await waitUntil(async () => (await parley(['conversation', id])).code === 1, { what: 'the lock is old enough' });
     expect((await parley(['conversation', id])).out).toContain(`pg_terminate_backend(${pid})`);
   } finally {
-    await holder.query('rollback');
-    holder.release();
+    await holder.end();
   }
 });
 

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest';
 import { type TcpProxy, startTcpProxy } from '../../../tools/harness/tcp-proxy.ts';
 import { createOpaque, newConversationId, newMessage, randomCiphertext } from '../../../tools/harness/opaque.ts';
 import type { Service } from '../../../tools/harness/service.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { reportTroubles } from '../../../store/trouble/troubles.ts';
+import { DIVERSION_REASONS } from '../../../dispatch/executor.ts';
+import type { LifePart } from '../../../domain/life-event.ts';
+import { KEPT_ENTRIES } from '../../../streams/life/log-news.ts';
 import { writeActions } from '../../../store/supervision/actions.ts';
 import { conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
 import { useDatabase } from '../../harness/database.ts';
@@ -103,7 +107,7 @@ test('each message says which way it went and why, and shows in the log and in t
       await alice.send(id, newMessage());
       return byAuto();
     },
-    { what: '`auto` takes the workflow' },
+    { what: '`auto` takes the workflow', everyMs: 200 },
   );
 
   await service.setPath('workflow');
@@ -118,15 +122,31 @@ test('each message says which way it went and why, and shows in the log and in t
     alice.commit(id, { ...commit, id: randomUUID(), commit: randomCiphertext(), epoch: 0 }),
   ).rejects.toThrow();
   await life.until('operation', 'a lost race is told', ({ outcome }) => outcome === 'epoch-conflict');
-  await alice.incrementUnread(id, 2);
-  const increment = await life.until('operation', 'the increment is told', ({ kind }) => kind === 'increment');
-  expect(increment).toMatchObject({ path: 'workflow', reason: 'setting', outcome: 'accepted' });
+  const increment = await tryUntil(
+    async () => {
+      const operation = randomUUID();
+      await alice.incrementUnread(id, 2, operation);
+      const told = await life.until('operation', 'the increment is told', (one) => one.operation === operation);
+      // A signal that a busy machine delays for a second is given up, and the increment counted directly.
+      expect(told.path).toBe('workflow');
+      return told;
+    },
+    { what: 'its signal is in time' },
+  );
+  expect(increment).toMatchObject({ kind: 'increment', reason: 'setting', outcome: 'accepted' });
 
-  // Whoever opens later gets the same: the same log, the same history, the operations that were seen.
+  // Whoever opens later gets the same: the same log, the same history, the operations that were seen. Of each, the newest are kept.
   const other = await watch(id);
-  await other.until('operation', 'earlier operations are told', (one) => one.operation === first.id);
-  expect(other.of('entry').map((one) => one.seq)).toEqual(life.of('entry').map((one) => one.seq));
-  expect(other.of('history').map(({ eventId }) => eventId)).toEqual(life.of('history').map(({ eventId }) => eventId));
+  await other.until('operation', 'earlier operations are told', (one) => one.operation === commit.id);
+  const newest = (reader: LifeReader): unknown[] =>
+    [
+      reader.of('entry').map((one) => one.seq),
+      reader.of('history').map(({ eventId }) => eventId),
+      reader.of('operation').map((one) => one.operation),
+    ].map((told) => told.slice(-KEPT_ENTRIES));
+  const compare = (): Promise<void> =>
+    Promise.resolve(newest(other)).then((told) => expect(told).toEqual(newest(life)));
+  await tryUntil(compare, { what: 'both are told the same' });
 });
 
 test('runs are followed, however they end, and looking starts none', async () => {
@@ -191,30 +211,35 @@ test('the stream goes on while Temporal or Postgres is away, and says so once', 
   const id = await createOpaque(alice);
   const life = await watch(id);
   await life.until('workflow', 'Temporal is read');
+  // A part that a busy machine keeps silent for seconds is in trouble too: there may be more of it than what this test makes.
+  const told = (part: LifePart): string[] =>
+    life
+      .all()
+      .flatMap((one) => ((one.type === 'trouble' || one.type === 'recovered') && one.part === part ? [one.type] : []));
+  const untilTold = (part: LifePart, type: 'trouble' | 'recovered'): Promise<void> =>
+    waitUntil(() => told(part).at(-1) === type, { what: `${type} of ${part} is told` });
   await temporal.refuse();
-  await life.until('trouble', 'the trouble of Temporal is told', ({ part }) => part === 'temporal');
+  await untilTold('temporal', 'trouble');
   await alice.send(id, newMessage());
   const diverted = await life.until('operation', 'the message is told');
   expect([diverted.path, diverted.outcome, diverted.seq]).toEqual(['direct', 'accepted', 1]);
-  expect(['breaker', 'failed', 'time-out']).toContain(diverted.reason);
+  expect(DIVERSION_REASONS).toContain(diverted.reason);
   await life.until('entry', 'its entry is told', ({ seq }) => seq === 1);
   await life.until('head', 'the path is told', ({ path }) => path.now === 'direct' && path.reason === 'breaker');
   await temporal.heal();
-  await life.until('recovered', 'Temporal is read again', ({ part }) => part === 'temporal');
+  await untilTold('temporal', 'recovered');
 
   await postgres.refuse();
-  await life.until('trouble', 'the trouble of Postgres is told', ({ part }) => part === 'postgres');
+  await untilTold('postgres', 'trouble');
   await postgres.heal();
-  await life.until('recovered', 'Postgres is read again', ({ part }) => part === 'postgres');
+  await untilTold('postgres', 'recovered');
   await alice.send(id, newMessage());
   await life.until('entry', 'the next entry is told', ({ seq }) => seq === 2);
-  const parts = life.all().filter(({ type }) => type === 'trouble' || type === 'recovered');
-  expect(parts.map((one) => [one.type, 'part' in one && one.part])).toEqual([
-    ['trouble', 'temporal'],
-    ['recovered', 'temporal'],
-    ['trouble', 'postgres'],
-    ['recovered', 'postgres'],
-  ]);
+  for (const part of ['temporal', 'postgres'] as const) {
+    const types = told(part);
+    expect(types.length).toBeGreaterThanOrEqual(2);
+    expect(types).toEqual(types.map((_, i) => (i % 2 === 0 ? 'trouble' : 'recovered')));
+  }
   expect(life.endedAt()).toBeUndefined();
 });
 
@@ -268,29 +293,24 @@ test('news of the log is told also when what the supervisor does could not be re
   const id = await createOpaque(alice);
   const life = await watch(id);
   await life.until('head', 'the conversation is told');
-  const blocker = await database().pool.connect();
-  try {
-    await blocker.query('begin');
-    await blocker.query('lock table trouble in access exclusive mode');
-    /** When the looks that wait for the table began. As a time-out would, it ends them. */
-    const end = async (): Promise<Date[]> => {
-      const { rows } = await database().pool.query<{ at: Date }>(
-        `select query_start as at, pg_cancel_backend(pid) from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and query like '%from trouble t join%'`,
-      );
-      return rows.map(({ at }) => at);
-    };
-    await waitUntil(async () => (await end()).length > 0, { what: 'a look fails' });
-    await alice.send(id, newMessage());
-    const sentAt = new Date();
-    await waitUntil(async () => (await end()).some((at) => at > sentAt), { what: 'a look after the message fails' });
-    await blocker.query('rollback');
-    await life.until('entry', 'the entry is told', ({ seq }) => seq === 1);
-    await life.until('head', 'the conversation is told again', ({ lastSeq }) => lastSeq === 1);
-  } finally {
-    await blocker.query('rollback');
-    blocker.release();
-  }
+  const blocker = await session();
+  await blocker.query('begin');
+  await blocker.query('lock table parley.trouble in access exclusive mode');
+  /** When the looks that wait for the table began. As a time-out would, it ends them. */
+  const end = async (): Promise<Date[]> => {
+    const { rows } = await database().pool.query<{ at: Date }>(
+      `select query_start as at, pg_cancel_backend(pid) from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock' and query like '%from trouble t join%'`,
+    );
+    return rows.map(({ at }) => at);
+  };
+  await waitUntil(async () => (await end()).length > 0, { what: 'a look fails' });
+  await alice.send(id, newMessage());
+  const sentAt = new Date();
+  await waitUntil(async () => (await end()).some((at) => at > sentAt), { what: 'a look after the message fails' });
+  await blocker.query('rollback');
+  await life.until('entry', 'the entry is told', ({ seq }) => seq === 1);
+  await life.until('head', 'the conversation is told again', ({ lastSeq }) => lastSeq === 1);
 });
 
 test('it waits for nobody who holds the conversation, tells of deleted bodies, and shows what the supervisor does', async () => {
@@ -298,27 +318,30 @@ test('it waits for nobody who holds the conversation, tells of deleted bodies, a
   const alice = service.clientOf('alice');
   const id = await createOpaque(alice);
   const { seq } = await alice.send(id, newMessage());
-  const blocker = await database().pool.connect();
-  try {
-    await blocker.query('begin');
-    await blocker.query('select from conversation where id = $1 for update', [id]);
-    const life = await watch(id);
-    await life.until('entry', 'the log is told', (one) => one.seq === seq);
-    await blocker.query('rollback');
-    await act('another', 'give-up');
-    await act(id, 'restart');
-    await life.until('supervisor', 'the action is told', ({ action }) => action === 'restart');
-    expect(life.of('supervisor')).toMatchObject([{ reason: 'timeouts', outcome: 'run r-1' }]);
-    await reportTroubles(database().pool, [{ conversation: id, sign: 'timeouts', details: {} }]);
-    await life.until('supervisor', 'the sign is told', (one) => one.action === 'sees' && one.reason === 'timeouts');
-    await alice.deleteMessage(id, seq);
-    const gone = await life.until('entry', 'the deleted body is told', ({ deleted }) => deleted === 'deleted');
-    expect([gone.seq, gone.bytes]).toEqual([seq, undefined]);
-  } finally {
-    await blocker.query('rollback');
-    blocker.release();
-  }
+  const blocker = await session();
+  await blocker.query('begin');
+  await blocker.query('select from parley.conversation where id = $1 for update', [id]);
+  const life = await watch(id);
+  await life.until('entry', 'the log is told', (one) => one.seq === seq);
+  await blocker.query('rollback');
+  await act('another', 'give-up');
+  await act(id, 'restart');
+  await life.until('supervisor', 'the action is told', ({ action }) => action === 'restart');
+  expect(life.of('supervisor')).toMatchObject([{ reason: 'timeouts', outcome: 'run r-1' }]);
+  await reportTroubles(database().pool, [{ conversation: id, sign: 'timeouts', details: {} }]);
+  await life.until('supervisor', 'the sign is told', (one) => one.action === 'sees' && one.reason === 'timeouts');
+  await alice.deleteMessage(id, seq);
+  const gone = await life.until('entry', 'the deleted body is told', ({ deleted }) => deleted === 'deleted');
+  expect([gone.seq, gone.bytes]).toEqual([seq, undefined]);
 });
+
+/** A session without time limits. When it ends, so do its locks. */
+async function session(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: database().url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  return client;
+}
 
 test('only operators may look, and only at what exists', async () => {
   const id = await createOpaque(service.clientOf('alice'));

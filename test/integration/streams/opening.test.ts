@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { startReplica, useReplicas } from '../../harness/streams/replica.ts';
 import { untilEnd, untilDelivered } from '../../harness/streams/delivered.ts';
 
@@ -48,9 +48,14 @@ test('HEAD opens no stream, and ends none', async () => {
 });
 
 test('an account stream ends with its token', async () => {
-  const token = await tokenOf('eve', { expiresIn: '2s' });
-  const stream = await openAccountStream(one.service.url, token);
-  expect(stream.status).toBe(200);
+  const stream = await tryUntil(
+    async () => {
+      const opened = await openAccountStream(one.service.url, await tokenOf('eve', { expiresIn: '3s' }));
+      expect(opened.status).toBe(200);
+      return opened;
+    },
+    { what: 'the stream opens while its token counts' },
+  );
   expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });
 });
 
