@@ -52,7 +52,7 @@ test('workflows survive a crash and an orderly stop, on the same port and file',
   const history = await withClient(third.address, ({ workflow }) => workflow.getHandle('kept').fetchHistory());
   expect(history.events).toHaveLength(3);
   await third.kill9();
-}, 30_000);
+}, 120_000);
 
 test('every dynamic value is one that the server knows, and it can read them all', async () => {
   // A misspelt key is ignored without a word, so look for the names in the server itself.

@@ -1,4 +1,4 @@
-import { beforeAll, afterAll, expect, test } from 'vitest';
+import { beforeAll, afterAll, expect, test, vi } from 'vitest';
 import { listActions } from '../../../store/supervision/actions.ts';
 import { listTroubles, reportTroubles } from '../../../store/trouble/troubles.ts';
 import { type Conversations, startConversations } from '../../../tools/harness/conversations.ts';
@@ -14,6 +14,10 @@ import { useTemporal } from '../../harness/temporal.ts';
 /** The three answers of the supervisor, to conversations that are really in trouble. Those that are well are never touched. */
 /** `npm run test:long` has 200. */
 const AT_ONCE = Number(process.env.WEDGED_AT_ONCE ?? 20);
+/** Nobody who is well is silent for so long, also on a machine that stands still for seconds. */
+const PATIENCE_MS = 15_000;
+// The supervisor waits as long for those that never answer.
+vi.setConfig({ testTimeout: 180_000 });
 const database = useDatabase();
 const temporal = useTemporal();
 let conversations: Conversations;
@@ -42,7 +46,8 @@ beforeAll(async () => {
   const { pool } = database();
   conversations = await startConversations({ client, connection: native, pool });
   await makeWell(3);
-  supervisor = await startSupervisor({ client, native, pool, taskQueue: conversations.taskQueue });
+  const { taskQueue } = conversations;
+  supervisor = await startSupervisor({ client, native, pool, taskQueue, policy: { patienceMs: PATIENCE_MS } });
 });
 afterAll(async () => {
   await supervisor.stop();
@@ -63,7 +68,7 @@ test('a run whose tasks fail for ever is found by visibility, and started again 
   await send(id);
   await wedge(client, conversations.taskQueue, [id]);
   const wedged = await runOf(id);
-  await waitUntil(async () => (await actionsOn(id)).length > 0, { what: 'the supervisor acts', timeoutMs: 60_000 });
+  await waitUntil(async () => (await actionsOn(id)).length > 0, { what: 'the supervisor acts', timeoutMs: 90_000 });
   await waitUntil(async () => (await runOf(id)) !== wedged, { what: 'another run is there' });
   expect(await send(id)).toMatchObject({ status: 'accepted', seq: 2 });
   expect(await actionsOn(id)).toEqual(['restart task-failures']);
@@ -94,7 +99,7 @@ test('a run that answers nobody is restarted on a report, and one that answers i
       );
       return (await runOf(id)) !== stranded;
     },
-    { what: 'another run is there', everyMs: 200 },
+    { what: 'another run is there', everyMs: 200, timeoutMs: 90_000 },
   );
   expect(await send(id)).toMatchObject({ status: 'accepted', seq: 2 });
   expect(await actionsOn(id)).toEqual(['restart timeouts']);
@@ -178,7 +183,7 @@ test(`${AT_ONCE} at once are restarted, and the others are not`, async () => {
       );
       return rows.length === many.length;
     },
-    { what: 'all are restarted', timeoutMs: 60_000, everyMs: 500 },
+    { what: 'all are restarted', timeoutMs: 150_000, everyMs: 500 },
   );
   // Their runs take commands again.
   for (const id of many.slice(0, 5)) expect(await send(id)).toMatchObject({ status: 'accepted', seq: 1 });
