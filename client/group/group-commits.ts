@@ -101,7 +101,7 @@ export class GroupCommits {
       if (!this.#log.pendingCommits.has(bundle.commit)) await this.#keepPending(bundle.commit, newState);
       try {
         const { seq, chain } = await api.commit(id, { ...bundle, ...this.#log.stance });
-        await this.#log.enterEpoch(newState, seq, chain);
+        await this.#log.enterEpoch({ state: newState, seq, ...(chain === undefined ? {} : { chain }) }, true);
         await this.#log.save();
         await this.#readBefore(seq);
         return change;

@@ -70,6 +70,8 @@ export class UnprocessableEntry extends Error {
 }
 
 const PAGE_LIMIT = 1000;
+/** The log, or this part of it, is not for this device any more. */
+const UNREADABLE_CODES = ['removed', 'not-found', 'history-truncated', 'log-restarted'] as const;
 
 /**
  * Finds the first commit after `after` that is one of `commits`.
@@ -322,14 +324,14 @@ export class GroupLog implements GroupRecord {
 
   /**
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
-   * @param chain what the service answered to an own commit, which this device has not read yet: if the log loses it, only this tells
+   * @param epoch with what the service answered to an own commit, which this device has not read yet: if the log loses it, only this tells
    */
-  async enterEpoch(state: GroupState, seq: number, chain?: string): Promise<void> {
+  async enterEpoch({ state, seq, chain }: Joined, isOwn: boolean): Promise<void> {
     const { mls, remember } = this.#options;
     const [before, after] = [this.view, mls.view(state)];
     const known = devicesOf(before);
     await remember([...after.leaves.values()].filter(({ device }) => !known.has(device)));
-    this.journal.noteCommit(before, after, seq, [...this.pendingCommits.values()].includes(state));
+    this.journal.noteCommit(before, after, seq, isOwn);
     this.state = state;
     this.chain.epochSeq = seq;
     if (chain !== undefined) this.chain.begin({ seq, chain });
@@ -340,15 +342,19 @@ export class GroupLog implements GroupRecord {
   /**
    * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
    * entry with the old state, as far as it has their keys, and keeps these keys for messages that come late.
+   * @throws Error if the messages could not be read now: the commit stays pending, and the next task finds it in the log
    */
-  async rejoin({ state, seq, chain }: Joined): Promise<void> {
+  async rejoin({ state, seq, ...rest }: Joined): Promise<void> {
     await this.#read(async (entry) => {
       this.#follow(entry);
       if (entry.seq < seq && entry.kind === 'application') await this.#processApplication(entry);
       this.position = entry.seq;
       return entry.seq < seq;
-    }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    await this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq, chain);
+    }).catch((error: unknown) => {
+      // Messages that the device may not read any more, or cannot follow, stay unread.
+      if (!hasCode(error, ...UNREADABLE_CODES) && !(error instanceof LogAlteredError)) throw error;
+    });
+    await this.enterEpoch({ state: this.#options.mls.withPastEpochs(state, this.state), seq, ...rest }, true);
     this.position = seq;
     this.hasLeft = false;
     if (this.restart !== undefined) this.restart = { ...this.restart, isDead: false };
@@ -413,8 +419,9 @@ export class GroupLog implements GroupRecord {
     if (entry.epoch < this.epoch) return;
     if (entry.kind === 'proposal') return this.#processProposal(entry, ciphertext);
     const own = this.pendingCommits.get(ciphertext);
-    // The service accepted this own commit, but its answer was lost.
-    if (own !== undefined) await this.enterEpoch(own, entry.seq);
+    // The service accepted this own commit, but its answer was lost. An external one begins without the keys of the epochs before it.
+    const { mls } = this.#options;
+    if (own !== undefined) await this.enterEpoch({ state: mls.withPastEpochs(own, this.state), seq: entry.seq }, true);
     else await this.#processCommit(entry, ciphertext);
   }
 
@@ -532,7 +539,7 @@ export class GroupLog implements GroupRecord {
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
     const { state, sender, authenticatedData } = await this.#readCommit(entry, ciphertext);
     this.#hear(entry, sender, this.#statementIn(authenticatedData));
-    await this.enterEpoch(state, entry.seq);
+    await this.enterEpoch({ state, seq: entry.seq }, false);
   }
 
   async #readCommit(entry: Entry, ciphertext: string): Promise<Processed> {
