@@ -49,12 +49,16 @@ export class KnownChain implements ChainRecord {
   epochSeq: number;
   readonly #links: Map<number, string>;
   readonly #lost: LostBranch[];
+  /** Age is counted from here: an own commit may stand far above. */
+  #readTo: number;
   #size = 0;
 
-  constructor({ links, epochSeq, lost }: ChainRecord) {
+  /** @param readTo `seq` of the last entry that was read */
+  constructor({ links, epochSeq, lost }: ChainRecord, readTo = Math.max(...links.keys())) {
     this.#links = new Map(links);
     this.epochSeq = epochSeq;
     this.#lost = [...lost];
+    this.#readTo = readTo;
     this.#prune();
   }
 
@@ -107,6 +111,7 @@ export class KnownChain implements ChainRecord {
     if (value === undefined) return;
     if (given !== undefined && (given !== value || !isChainValue(given))) throw new LogAlteredError(seq, value, given);
     this.#links.set(seq, value);
+    this.#readTo = seq;
     if (this.#links.size > this.#size) this.#prune();
   }
 
@@ -121,6 +126,7 @@ export class KnownChain implements ChainRecord {
     for (const [above] of gone) this.#links.delete(above);
     if (gone.length > 0) this.#lost.push({ above: seq, links: new Map(gone) });
     this.#lost.splice(0, this.#lost.length - KEPT_BRANCHES);
+    this.#readTo = Math.min(this.#readTo, seq);
   }
 
   /** Is this a position on a branch that is known to be lost? */
@@ -140,9 +146,8 @@ export class KnownChain implements ChainRecord {
   }
 
   #prune(): void {
-    const newest = Math.max(...this.#links.keys());
     for (const seq of this.#links.keys()) {
-      if (seq !== this.epochSeq && !isKept(seq, newest - seq)) this.#links.delete(seq);
+      if (seq !== this.epochSeq && !isKept(seq, this.#readTo - seq)) this.#links.delete(seq);
     }
     this.#size = this.#links.size + SLACK;
   }

@@ -130,7 +130,7 @@ export class GroupLog implements GroupRecord {
     this.ownProposals = new Map(record.ownProposals);
     this.outbox = [...record.outbox];
     this.hasLeft = record.hasLeft;
-    this.chain = new KnownChain(record.chain);
+    this.chain = new KnownChain(record.chain, record.position);
     this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
     this.journal = new Journal(record.journal);
     this.restart = record.restart;
