@@ -87,12 +87,6 @@ export class KnownChain implements ChainRecord {
     return entry.chain === undefined || value === undefined || entry.chain === value;
   }
 
-  /** Is the value that the service gave for the place of this entry in another answer that of another entry? */
-  isReplacedBy({ seq, chain }: ChainedEntry): boolean {
-    const known = this.#links.get(seq);
-    return known !== undefined && chain !== undefined && known !== chain;
-  }
-
   /**
    * Takes the value of the next entry. It is computed where the value before it is known: that of the entry before it, or else
    * the one with which the service begins a block. Elsewhere it is the one that the service gives.
@@ -115,9 +109,9 @@ export class KnownChain implements ChainRecord {
     if (this.#links.size > this.#size) this.#prune();
   }
 
-  /** Takes the value of an entry that the service gave in another answer, where this device does not know it yet. */
+  /** Takes the value of an entry that this device has not read, as the service gave it in another answer. */
   begin({ seq, chain }: ChainPosition): void {
-    if (isChainValue(chain) && !this.#links.has(seq)) this.#links.set(seq, chain);
+    if (isChainValue(chain)) this.#links.set(seq, chain);
   }
 
   /** Everything above `seq` is lost: the log goes on from there. The values of the lost branch are remembered. */

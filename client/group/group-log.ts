@@ -14,7 +14,6 @@ import type { GroupState, GroupView, Leaf, MessageSender, MlsLibrary, Processed 
 import { toBase64 } from '../platform/bytes.ts';
 import type { CommitNote } from '../restart/journal.ts';
 import { Journal } from '../restart/journal.ts';
-import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type {
   GroupRecord,
@@ -187,10 +186,27 @@ export class GroupLog implements GroupRecord {
     return verified === undefined ? undefined : positionText(verified);
   }
 
-  /** What a send or a commit states beside its bytes: it is refused where the log does not go on from there. */
+  /** Places of own messages, as the service answered, which this device has not read in the log yet. */
+  get accepted(): readonly ChainPosition[] {
+    return [...this.sent.values()].flatMap(({ accepted }) => accepted ?? []);
+  }
+
+  /** Up to which `seq` the service has answered to this device: with what it has read, and with the places of its own commits and messages. */
+  get answeredTo(): number {
+    const epochSeq = this.isDead ? 0 : this.chain.epochSeq;
+    return Math.max(this.position, epochSeq, ...this.accepted.map(({ seq }) => seq));
+  }
+
+  /**
+   * What a send or a commit states beside its bytes: it is refused where the log does not go on from there. It is the last position that
+   * the service has answered, also one that this device has not read: so no message enters a log that lacks the commit that its epoch began
+   * with, and everything that was answered is in one log, or lost from some place on.
+   */
   get stance(): { readonly position?: string } {
-    const { where } = this;
-    return where === undefined ? {} : { position: where };
+    const own = [this.chain.at(this.chain.epochSeq) ?? [], this.accepted].flat();
+    const ahead = own.filter(({ seq }) => seq > this.position).sort((a, b) => b.seq - a.seq);
+    const [last = this.verified] = ahead;
+    return last === undefined ? {} : { position: positionText(last) };
   }
 
   /** What a message of this device says in its authenticated_data. @param messageId it stays the same on a second try */
@@ -222,14 +238,17 @@ export class GroupLog implements GroupRecord {
   async lose(seq: number, isDead: boolean): Promise<{ commits: readonly CommitNote[]; messages: number }> {
     const { commits, proposals } = this.journal.lose(seq);
     const { mls, store } = this.#options;
-    if (isDead) {
+    // What is left of a state that was lost before stays: it reads messages of an epoch that the log still has.
+    const isRest = this.isDead && commits.length === 0;
+    if (isDead && !isRest) {
       this.state = mls.readable(this.state, commits[0]?.epoch);
       this.pendingCommits.clear();
       this.ownProposals.clear();
-    } else {
+    } else if (!isDead) {
       this.state = mls.withoutProposals(this.state, proposals);
     }
     this.requeue('unanswered');
+    this.requeue('accepted', seq);
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
@@ -334,7 +353,7 @@ export class GroupLog implements GroupRecord {
     this.journal.noteCommit(before, after, seq, isOwn);
     this.state = state;
     this.chain.epochSeq = seq;
-    if (chain !== undefined) this.chain.begin({ seq, chain });
+    if (chain !== undefined && seq > this.position) this.chain.begin({ seq, chain });
     this.pendingCommits.clear();
     this.ownProposals.clear();
   }
@@ -391,9 +410,8 @@ export class GroupLog implements GroupRecord {
     // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
-    this.#missOwnCommit(entry);
-    this.#follow(entry);
     this.#missOwn(entry);
+    this.#follow(entry);
     if (entry.kind === 'application') await this.#processApplication(entry);
     else if (entry.ciphertext !== undefined) await this.#processHandshake(entry, entry.ciphertext);
     this.position = entry.seq;
@@ -475,24 +493,19 @@ export class GroupLog implements GroupRecord {
   }
 
   /**
-   * The service had accepted an own commit for this place in the log, which this device has not read yet.
-   * @throws ProblemError `log-restarted` if another entry is there: the epoch of the state is lost
+   * The service had accepted own commits and messages for places in the log that this device has not read yet. Another entry in such a place
+   * proves that the log was restarted. So does the commit of somebody else before an own one: the service accepts one in each epoch, and this
+   * device had followed all of the epochs before its own.
+   * @throws ProblemError `log-restarted`
    */
-  #missOwnCommit(entry: Entry): void {
-    if (this.chain.isReplacedBy(entry))
-      throw problemOf(409, 'log-restarted', 'Another entry is in the place of an own commit');
-  }
-
-  /**
-   * The service had accepted an own message for this place in the log, and another entry is there: the log was restarted, before
-   * the device had read so far.
-   */
-  #missOwn({ seq, chain }: Entry): void {
-    const isMissed = [...this.sent.values()].some(({ accepted }) => accepted?.seq === seq && accepted.chain !== chain);
-    if (!isMissed || this.restart !== undefined) return;
-    const agreed = seq - 1;
-    this.restart = { agreed, isDead: false, ...NO_CHANGES };
-    this.tell({ type: 'log-restarted', agreed, messages: 0, isDead: false });
+  #missOwn({ seq, kind, chain }: Entry): void {
+    const { epochSeq } = this.chain;
+    const isOwn = seq <= epochSeq && this.journal.commits.some((commit) => commit.seq === seq);
+    const answered = [...this.accepted, ...(isOwn ? [this.chain.at(seq) ?? []].flat() : [])];
+    const isOther = answered.some((own) => own.seq === seq && chain !== undefined && own.chain !== chain);
+    const isForeign = kind === 'commit' ? seq < epochSeq && !isOwn : isOwn;
+    if (!isOther && !isForeign) return;
+    throw problemOf(409, 'log-restarted', `Entry ${seq} contradicts what was accepted`, { lastSeq: seq - 1 });
   }
 
   /** @param isStated the message itself says its id */

@@ -51,7 +51,7 @@ const MAX_ATTEMPTS = 20;
 /** The group has gone on: the message is encrypted again, for the epoch that the log has come to. */
 const OUTDATED_CODES = ['epoch-too-old', 'removal-pending', 'commit-required'] as const;
 /** The message is not refused for what it is: it waits for another session, a repair, the successor, or until the user is back. */
-const WAITING_CODES = ['unauthenticated', 'log-restarted', 'superseded', 'removed'] as const;
+const WAITING_CODES = ['unauthenticated', 'log-restarted', 'epoch-ahead', 'superseded', 'removed'] as const;
 
 /** The messages that a device sends to a group: at once, or through an outbox that survives everything. Call it in turn. */
 export class GroupMessages {

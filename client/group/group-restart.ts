@@ -99,14 +99,14 @@ export class GroupRestart {
 
   /**
    * Finds what the device and the log have in common, and gives up everything above. Call it in turn.
-   * @param lastSeq of the log as it is now, if the service said that it was restarted
+   * @param lastSeq nothing above it is in common: the service, or an entry of the log, has said so in this turn. In an earlier one it may
+   * have been about what this device has given up since
    * @returns whether anything was lost
    */
   async notice(lastSeq?: number): Promise<boolean> {
     const { log } = this.#parts;
-    const own = [...log.sent.values()].flatMap(({ accepted }) => accepted ?? []);
     const known = [...log.chain.links].map(([seq, chain]): ChainPosition => ({ seq, chain }));
-    const candidates = [...new Map([...own, ...known].map((one) => [one.seq, one])).values()];
+    const candidates = [...new Map([...known, ...log.accepted].map((one) => [one.seq, one])).values()];
     let agreed: ChainPosition | undefined;
     let isGone = false;
     try {
@@ -121,8 +121,7 @@ export class GroupRestart {
       log.hasLeft = true;
       isGone = true;
     }
-    // An own commit counts from the answer on, before the device has read it.
-    const newest = Math.max(log.position, log.chain.epochSeq, ...own.map(({ seq }) => seq));
+    const newest = log.answeredTo;
     if (agreed !== undefined && agreed.seq >= newest) return false;
     // Without a position in common, perhaps none can be compared: retention took them, they are of an earlier membership, or the device
     // has just joined and has none. Then the service has to say that the log does not go on from here.

@@ -1,7 +1,7 @@
 import { Mutex } from 'async-mutex';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { EpochConflict } from '../api/problem.ts';
-import { hasCode, lastSeqOf, successorOf } from '../api/problem.ts';
+import type { EpochConflict, ProblemError } from '../api/problem.ts';
+import { hasCode, lastSeqOf, problemOf, successorOf } from '../api/problem.ts';
 import type { Entry, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
@@ -26,7 +26,7 @@ import type { MessagesOptions, OutboxMessage, SendOptions } from './group-messag
 import { GroupMessages } from './group-messages.ts';
 import type { ReceivedSignal } from './group-signals.ts';
 import { GroupSignals } from './group-signals.ts';
-import { GroupRefusesJoinersError } from './joining.ts';
+import { GroupRefusesJoinersError, OldGroupInfoError } from './joining.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests } from './proposals.ts';
 
@@ -366,17 +366,17 @@ export class MlsGroup {
     return this.#onSettled(async () => {
       this.#log.takeFresh();
       await this.#repair.catchUp();
+      // The log ends below what the service had accepted, or it has grown since.
+      const isCut = !this.isRemoved && this.#log.answeredTo > this.position && (await this.#restart.notice());
+      if (isCut) throw restarted();
       await this.#dropDeleted();
       return this.#log.takeFresh();
     });
   }
 
-  /**
-   * Finds out whether the service has lost the end of the log, after a sign that it was restored.
-   * @param lastSeq of the log as it is now, if the service said it
-   */
-  async compare(lastSeq?: number): Promise<void> {
-    await this.#inTurn(() => this.#restart.notice(lastSeq));
+  /** Finds out whether the service has lost the end of the log, after a sign that it was restored. */
+  async compare(): Promise<void> {
+    await this.#inTurn(() => this.#restart.notice());
   }
 
   /**
@@ -394,7 +394,7 @@ export class MlsGroup {
       await this.#inTurn(() => this.#repair.process(entry));
     } catch (error) {
       // The turn has noticed it.
-      if (!hasCode(error, 'log-restarted')) throw error;
+      if (!hasCode(error, 'log-restarted') || this.restart === undefined) throw error;
     }
   }
 
@@ -521,8 +521,14 @@ export class MlsGroup {
   }
 
   /** Drops the state and joins again by external commit, as the same device. */
-  resync(reason: RejoinReason = { kind: 'requested' }): Promise<void> {
-    return this.#inTurn(() => this.#repair.rejoin(reason));
+  async resync(reason: RejoinReason = { kind: 'requested' }): Promise<void> {
+    try {
+      await this.#inTurn(() => this.#repair.rejoin(reason));
+    } catch (error) {
+      // The turn has noticed it. The group is repaired then, and this device with it.
+      if (!hasCode(error, 'log-restarted') || !this.isRestarting) throw error;
+      await this.settle();
+    }
   }
 
   /** Ends the membership because the conversation was deleted. */
@@ -568,19 +574,31 @@ export class MlsGroup {
     return this.#inTurn(() => this.#log.save());
   }
 
-  /** One task at a time. If the service says that the log was restarted, the task fails, and what is lost is given up at once. */
+  /** One task at a time. If it comes upon a sign that the log was restarted, it fails, and what is lost is given up at once. */
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     return this.#mutex.runExclusive(async () => {
       try {
         return await task();
       } catch (error) {
-        if (hasCode(error, 'log-restarted')) await this.#restart.notice(lastSeqOf(error));
-        throw error;
+        const isTold = hasCode(error, 'log-restarted');
+        if (!isTold && !hasCode(error, 'epoch-ahead') && !(error instanceof OldGroupInfoError)) throw error;
+        const isLost = await this.#restart.notice(isTold ? lastSeqOf(error) : this.#lostEpochIn(error));
+        // Who would go on after a restart knows it by one error.
+        throw isLost && !isTold ? restarted() : error;
       } finally {
         // Signals of the epoch before may still be on their way.
         await this.#signals.enter(this.#log.state);
       }
     });
+  }
+
+  /**
+   * The service does not know the epoch of this state, which began with an own commit: it has lost that. Where it gave no position for the
+   * commit, nothing else shows it.
+   */
+  #lostEpochIn(error: unknown): number | undefined {
+    const { chain, position } = this.#log;
+    return hasCode(error, 'epoch-ahead') && chain.epochSeq > position ? chain.epochSeq - 1 : undefined;
   }
 
   /** The same, on a group that is repaired: before the task, and when the log is restarted while it runs. */
@@ -617,4 +635,8 @@ export class MlsGroup {
       throw error;
     }
   }
+}
+
+function restarted(): ProblemError {
+  return problemOf(409, 'log-restarted', 'The log lacks what the service had accepted');
 }
