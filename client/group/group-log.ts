@@ -294,18 +294,30 @@ export class GroupLog implements GroupRecord {
 
   /**
    * What was encrypted is encrypted again: what it states about the log does not hold any more.
-   * @param which messages of the outbox: those without an answer, or those that the service had accepted, and that the log does not have
+   * @param which messages of the outbox without an answer, or all that the service had accepted, and that the log does not have
    * @param above only those that were accepted after this `seq`
    */
   requeue(which: 'unanswered' | 'accepted', above = 0): void {
-    const again = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
-      if (queued === undefined || (accepted !== undefined) !== (which === 'accepted')) return [];
-      if (accepted !== undefined && accepted.seq <= above) return [];
-      this.sent.delete(id);
-      const { at, push } = queued;
-      return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];
+    const shown = new Set(this.ownLost.map(({ id }) => id));
+    const again = [...this.sent].flatMap(([entryId, { text, queued, accepted, messageId: id = entryId }]) => {
+      if ((accepted !== undefined) !== (which === 'accepted')) return [];
+      if (accepted === undefined ? queued === undefined : accepted.seq <= above) return [];
+      this.sent.delete(entryId);
+      // The history has it: it was lost once more, before this device had read it again.
+      if (shown.has(id)) return [];
+      const { at, push, isLost }: Omit<QueuedMessage, 'id' | 'text'> = queued ?? { at: Date.now(), push: 'none' };
+      const lost = accepted !== undefined || isLost === true ? ({ isLost: true } as const) : {};
+      return [{ id, text, at, ...(push === undefined ? {} : { push }), ...lost }];
     });
     this.outbox.unshift(...again);
+  }
+
+  /** Something waits in the outbox that the service had accepted, and lost. */
+  get hasLostInOutbox(): boolean {
+    const sent = [...this.sent.values()].some(
+      ({ queued, accepted }) => queued?.isLost === true && accepted === undefined,
+    );
+    return sent || this.outbox.some(({ isLost, refused }) => isLost === true && refused === undefined);
   }
 
   /** The messages that came since the last call, in the order in which they came. */

@@ -179,7 +179,7 @@ export class GroupMessages {
     const sent: SentMessage = {
       ...{ text, digest: digestOf(fromBase64(ciphertext)) },
       ...(entryId === messageId ? {} : { messageId }),
-      ...(next === undefined ? {} : { queued: { ciphertext, at: next.at, ...pushOf(next) } }),
+      ...(next === undefined ? {} : { queued: { ciphertext, at: next.at, ...pushOf(next), ...markOf(next) } }),
     };
     const before = [...log.outbox];
     log.outbox.splice(0, log.outbox.length, ...before.filter((one) => one !== next));
@@ -221,7 +221,7 @@ export class GroupMessages {
       log.sent.delete(entryId);
       if (hasCode(error, 'id-reused')) return this.#foundAccepted(id, sent.text, at, error);
       // A refusal is an answer about these bytes: the log does not have them, so they may be encrypted again.
-      const message = { id, text: sent.text, at, ...pushOf(queued) };
+      const message = { id, text: sent.text, at, ...pushOf(queued), ...markOf(queued) };
       const isOutdated = hasCode(error, ...OUTDATED_CODES) && this.#outdated++ < MAX_ATTEMPTS;
       const isWaiting = isOutdated || hasCode(error, ...WAITING_CODES);
       const next = isWaiting ? message : { ...message, refused: documentOf(error) };
@@ -251,6 +251,10 @@ export class GroupMessages {
 
 function pushOf({ push }: Pick<QueuedMessage, 'push'>): Pick<QueuedMessage, 'push'> {
   return push === undefined ? {} : { push };
+}
+
+function markOf({ isLost }: Pick<QueuedMessage, 'isLost'>): Pick<QueuedMessage, 'isLost'> {
+  return isLost === undefined ? {} : { isLost };
 }
 
 function shown({ id, text, at, refused }: QueuedMessage): OutboxMessage {

@@ -7,7 +7,6 @@ import { sleep } from '../platform/sleep.ts';
 import { agreedPosition } from '../restart/agreed-position.ts';
 import type { LostRemoval } from '../restart/lost-changes.ts';
 import { lostChanges, missingUsers, zombies } from '../restart/lost-changes.ts';
-import { lostMessagesOf } from './lost-messages.ts';
 import type { Plan } from './changes.ts';
 import { planUpdate, removeProposal } from './changes.ts';
 import type { GroupCommits } from './group-commits.ts';
@@ -46,6 +45,8 @@ export interface RestartParts {
   readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>;
   /** Encrypts a text anew and sends it, as the message with this id. */
   readonly send: (text: string, messageId: string) => Promise<unknown>;
+  /** Sends the next message of the outbox. @returns whether there was one */
+  readonly deliverNext: () => Promise<boolean>;
 }
 
 /** The group has to wait: no member that could repair it has been there yet. */
@@ -312,25 +313,22 @@ export class GroupRestart {
 
   /** Sends the own messages that are not in the log any more, encrypted anew: the same bytes would be of no use. */
   async #sendAgain(): Promise<void> {
-    const { log, repair, inTurn, send } = this.#parts;
+    const { log, repair, inTurn, send, deliverNext } = this.#parts;
     await inTurn(async () => {
       await repair.catchUp();
       if (!this.#isSafe()) return; // the next round removes first
-      // They go before all that waits. Unlike the others, they survive also a crash from here on.
-      log.requeue('accepted');
-      await log.save();
-      for (const { entryIds, id, text } of lostMessagesOf(log, log.ownKey)) {
-        for (const entryId of entryIds) log.sent.delete(entryId);
-        await send(text, id);
-      }
-      await repair.catchUp();
+      for (const { id, text } of log.ownLost) await send(text, id);
     });
+    // Then those that the device had not read in the log before it was cut.
+    const sendNext = async (): Promise<boolean> => this.#isSafe() && log.hasLostInOutbox && (await deliverNext());
+    while (await inTurn(sendNext));
+    await inTurn(() => repair.catchUp());
   }
 
   async #finish(): Promise<void> {
     const { log, inTurn } = this.#parts;
     await inTurn(async () => {
-      if (!this.#isSafe() || lostMessagesOf(log, log.ownKey).length > 0) return;
+      if (!this.#isSafe() || log.ownLost.length > 0 || log.hasLostInOutbox) return;
       log.restart = undefined;
       await log.save();
     });

@@ -10,6 +10,7 @@ import type { KeyPackage, Leaf, LeafOwner } from '../mls/mls-library.ts';
 import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
+import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
@@ -102,6 +103,7 @@ export class MlsGroup {
       ...{ log: this.#log, repair: this.#repair, commits: this.#commits },
       inTurn: (task) => this.#inTurn(() => this.#rememberSuccessor(task())),
       send: (text, messageId) => this.#messages.send(text, { push: 'none' }, messageId, newId()),
+      deliverNext: () => this.#messages.deliverNext(),
     });
   }
 
@@ -300,8 +302,6 @@ export class MlsGroup {
     await this.deliver().catch(ignoreEnd);
     await this.#inTurn(() => {
       this.#log.requeue('unanswered');
-      // Up to there the old log has what it had accepted.
-      if (this.restart !== undefined) this.#log.requeue('accepted', this.restart.agreed);
       return this.#log.save();
     });
     const lost = this.#log.ownLost;
@@ -547,6 +547,9 @@ export class MlsGroup {
   replaceBy(make: (outbox: readonly QueuedMessage[]) => Promise<MlsGroup>): Promise<MlsGroup> {
     return this.#inTurn(async () => {
       this.#log.requeue('unanswered');
+      // What it has not read by now is not in the log, or not for the state that comes. The service takes an id once, so nothing comes twice.
+      this.#log.requeue('accepted');
+      if (this.#log.hasLostInOutbox) this.#log.restart ??= { agreed: this.position, isDead: false, ...NO_CHANGES };
       const replacement = await make([...this.#log.outbox]);
       this.#end();
       this.#log.outbox.splice(0);

@@ -27,7 +27,7 @@ async function allSettled(members: readonly Member[], texts: readonly string[]):
 }
 
 /** The next request of this kind, of any device, fails without an answer. */
-function breakNext(method: 'log'): void {
+function breakNext(method: 'send' | 'log'): void {
   const broken = vi.spyOn(ParleyClient.prototype, method).mockRejectedValueOnce(new TypeError('connection lost'));
   onTestFinished(() => broken.mockRestore());
 }
@@ -240,6 +240,47 @@ describe('a group on a service that goes back', () => {
     expect(texts).toEqual(['after']);
     expect(alice.events).toEqual([]);
     await allSettled([alice, bob], ['after']);
+  });
+
+  test('is noticed from a log that ends before an own message: it is sent again, also after a broken connection', async () => {
+    const [alice, bob] = await offline();
+    const goBack = await remember(database());
+    await alice.group().send('lost');
+
+    await goBack();
+    breakNext('send');
+    // Nobody else has written anything.
+    await expect(alice.group().receive()).rejects.toThrow('connection lost');
+    expect(alice.events).toMatchObject([{ type: 'log-restarted', isDead: false }]);
+    await alice.group().receive();
+    expect((await bob.group().receive()).map(({ text }) => text)).toEqual(['lost']);
+    await allSettled([alice, bob], ['lost']);
+  });
+
+  test('leaves nothing of a device behind that is added again before it comes back', async () => {
+    const { id, members, open } = await gather(['alice', 'bob']);
+    const [alice, bob] = members;
+    if (alice === undefined || bob === undefined) throw new Error('two');
+    await Promise.all(members.map((member) => member.goOffline()));
+    const dave = await open('dave');
+    const goBack = await remember(database());
+    await alice.device.invite(id, dave.device.user);
+    await waitUntil(() => dave.device.groups.has(id), { what: 'dave is in the group' });
+    await dave.goOffline();
+    await dave.device.sync();
+    await dave.group().send('from dave');
+
+    await goBack();
+    // The log grows past what dave knows of, so that he is added again behind it.
+    const texts = Array.from({ length: 5 }, (_, i) => `message ${i}`);
+    for (const text of texts) await bob.group().send(text);
+    for (const member of [alice, bob]) member.goOnline();
+    await alice.group().receive();
+    await waitUntil(() => bob.group().members.includes(dave.device.user), { what: 'dave is added again' });
+    dave.goOnline();
+    await settled([alice, bob], [...texts, 'from dave']);
+    await waitUntil(() => textsOf(dave.group()).includes('from dave'), { what: 'dave has his message' });
+    expect(dave.group().isRestarting).toBe(false);
   });
 });
 
