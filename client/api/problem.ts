@@ -61,8 +61,13 @@ export function isRefusal(error: unknown): error is ProblemError {
 }
 
 /** The problem with which the service would refuse what this device knows to be wrong. */
-export function problemOf(status: number, code: ProblemCode, title: string): ProblemError {
-  return new ProblemError({ title, code }, new Response(null, { status }));
+export function problemOf(
+  status: number,
+  code: ProblemCode,
+  title: string,
+  details: Readonly<Record<string, unknown>> = {},
+): ProblemError {
+  return new ProblemError({ title, code, ...details }, new Response(null, { status }));
 }
 
 /** The problem as plain data, which a store keeps and a tab gives to another. */

@@ -49,12 +49,16 @@ export class KnownChain implements ChainRecord {
   epochSeq: number;
   readonly #links: Map<number, string>;
   readonly #lost: LostBranch[];
+  /** Age is counted from here: an own commit may stand far above. */
+  #readTo: number;
   #size = 0;
 
-  constructor({ links, epochSeq, lost }: ChainRecord) {
+  /** @param readTo `seq` of the last entry that was read */
+  constructor({ links, epochSeq, lost }: ChainRecord, readTo = Math.max(...links.keys())) {
     this.#links = new Map(links);
     this.epochSeq = epochSeq;
     this.#lost = [...lost];
+    this.#readTo = readTo;
     this.#prune();
   }
 
@@ -83,12 +87,6 @@ export class KnownChain implements ChainRecord {
     return entry.chain === undefined || value === undefined || entry.chain === value;
   }
 
-  /** Is the value that the service gave for the place of this entry in another answer that of another entry? */
-  isReplacedBy({ seq, chain }: ChainedEntry): boolean {
-    const known = this.#links.get(seq);
-    return known !== undefined && chain !== undefined && known !== chain;
-  }
-
   /**
    * Takes the value of the next entry. It is computed where the value before it is known: that of the entry before it, or else
    * the one with which the service begins a block. Elsewhere it is the one that the service gives.
@@ -107,12 +105,13 @@ export class KnownChain implements ChainRecord {
     if (value === undefined) return;
     if (given !== undefined && (given !== value || !isChainValue(given))) throw new LogAlteredError(seq, value, given);
     this.#links.set(seq, value);
+    this.#readTo = seq;
     if (this.#links.size > this.#size) this.#prune();
   }
 
-  /** Takes the value of an entry that the service gave in another answer, where this device does not know it yet. */
+  /** Takes the value of an entry that this device has not read, as the service gave it in another answer. */
   begin({ seq, chain }: ChainPosition): void {
-    if (isChainValue(chain) && !this.#links.has(seq)) this.#links.set(seq, chain);
+    if (isChainValue(chain)) this.#links.set(seq, chain);
   }
 
   /** Everything above `seq` is lost: the log goes on from there. The values of the lost branch are remembered. */
@@ -121,6 +120,7 @@ export class KnownChain implements ChainRecord {
     for (const [above] of gone) this.#links.delete(above);
     if (gone.length > 0) this.#lost.push({ above: seq, links: new Map(gone) });
     this.#lost.splice(0, this.#lost.length - KEPT_BRANCHES);
+    this.#readTo = Math.min(this.#readTo, seq);
   }
 
   /** Is this a position on a branch that is known to be lost? */
@@ -140,9 +140,8 @@ export class KnownChain implements ChainRecord {
   }
 
   #prune(): void {
-    const newest = Math.max(...this.#links.keys());
     for (const seq of this.#links.keys()) {
-      if (seq !== this.epochSeq && !isKept(seq, newest - seq)) this.#links.delete(seq);
+      if (seq !== this.epochSeq && !isKept(seq, this.#readTo - seq)) this.#links.delete(seq);
     }
     this.#size = this.#links.size + SLACK;
   }

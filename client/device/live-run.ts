@@ -80,15 +80,21 @@ export async function runLive(
   let next = new AbortController();
   /** Groups whose first attempt is under way. The last of them starts the next stream, which brings all of them back. */
   let busy = 0;
-  const settleSoon = (group: MlsGroup): void => {
+  const settleSoon = (group: MlsGroup, isCompared = true): void => {
     if (settling.has(group)) return;
     busy++;
     const task = async (): Promise<void> => {
-      const isOver = (): boolean => signals.aborted || !group.isRestarting;
-      await attempt(() => group.settle());
+      let isKnown = isCompared;
+      const isOver = (): boolean => signals.aborted || (isKnown && !group.isRestarting);
+      const settle = async (): Promise<void> => {
+        if (!isKnown) await group.compare();
+        isKnown = true;
+        await group.settle();
+      };
+      await attempt(settle);
       busy--;
       while (!isOver()) {
-        await attempt(() => group.settle());
+        await attempt(settle);
         if (!isOver()) await sleep(SETTLE_AGAIN_MS, signals);
       }
       settling.delete(group);
@@ -130,7 +136,8 @@ export async function runLive(
 /** What is done while other events go on. */
 interface LaterTasks {
   readonly commitSoon: (group: MlsGroup) => void;
-  readonly settleSoon: (group: MlsGroup) => void;
+  /** @param isCompared the group has noticed the restart already @default true */
+  readonly settleSoon: (group: MlsGroup, isCompared?: boolean) => void;
 }
 
 class LiveEvents {
@@ -182,9 +189,8 @@ class LiveEvents {
         await group.receive();
         break;
       case 'log-restarted':
-        if (group.isRemoved) break;
-        await group.compare(event.lastSeq);
-        this.#later.settleSoon(group);
+        // What the event says may be over: the group may have noticed by itself, and have gone on. So it asks, until it has an answer.
+        if (!group.isRemoved) this.#later.settleSoon(group, false);
         break;
       case 'history-truncated':
         await group.resync({ kind: 'history-truncated' });

@@ -101,7 +101,7 @@ export class GroupCommits {
       if (!this.#log.pendingCommits.has(bundle.commit)) await this.#keepPending(bundle.commit, newState);
       try {
         const { seq, chain } = await api.commit(id, { ...bundle, ...this.#log.stance });
-        await this.#log.enterEpoch(newState, seq, chain);
+        await this.#log.enterEpoch({ state: newState, seq, ...(chain === undefined ? {} : { chain }) }, true);
         await this.#log.save();
         await this.#readBefore(seq);
         return change;
@@ -146,9 +146,13 @@ export class GroupCommits {
   /**
    * Reads the messages before an own commit while their keys are there: MLS libraries keep those of a few epochs only. Where this
    * fails, the next task reads them.
+   * @throws ProblemError `log-restarted`, if the commit is lost already
    */
   async #readBefore(seq: number): Promise<void> {
-    if (seq > this.#log.position + 1) await this.#catchUp().catch(() => undefined);
+    if (seq <= this.#log.position + 1) return;
+    await this.#catchUp().catch((error: unknown) => {
+      if (hasCode(error, 'log-restarted')) throw error;
+    });
   }
 
   /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */

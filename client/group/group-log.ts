@@ -14,7 +14,6 @@ import type { GroupState, GroupView, Leaf, MessageSender, MlsLibrary, Processed 
 import { toBase64 } from '../platform/bytes.ts';
 import type { CommitNote } from '../restart/journal.ts';
 import { Journal } from '../restart/journal.ts';
-import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type {
   GroupRecord,
@@ -70,6 +69,8 @@ export class UnprocessableEntry extends Error {
 }
 
 const PAGE_LIMIT = 1000;
+/** The log, or this part of it, is not for this device any more. */
+const UNREADABLE_CODES = ['removed', 'not-found', 'history-truncated', 'log-restarted'] as const;
 
 /**
  * Finds the first commit after `after` that is one of `commits`.
@@ -128,7 +129,7 @@ export class GroupLog implements GroupRecord {
     this.ownProposals = new Map(record.ownProposals);
     this.outbox = [...record.outbox];
     this.hasLeft = record.hasLeft;
-    this.chain = new KnownChain(record.chain);
+    this.chain = new KnownChain(record.chain, record.position);
     this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
     this.journal = new Journal(record.journal);
     this.restart = record.restart;
@@ -185,10 +186,27 @@ export class GroupLog implements GroupRecord {
     return verified === undefined ? undefined : positionText(verified);
   }
 
-  /** What a send or a commit states beside its bytes: it is refused where the log does not go on from there. */
+  /** Places of own messages, as the service answered, which this device has not read in the log yet. */
+  get accepted(): readonly ChainPosition[] {
+    return [...this.sent.values()].flatMap(({ accepted }) => accepted ?? []);
+  }
+
+  /** Up to which `seq` the service has answered to this device: with what it has read, and with the places of its own commits and messages. */
+  get answeredTo(): number {
+    const epochSeq = this.isDead ? 0 : this.chain.epochSeq;
+    return Math.max(this.position, epochSeq, ...this.accepted.map(({ seq }) => seq));
+  }
+
+  /**
+   * What a send or a commit states beside its bytes: it is refused where the log does not go on from there. It is the last position that
+   * the service has answered, also one that this device has not read: so no message enters a log that lacks the commit that its epoch began
+   * with, and everything that was answered is in one log, or lost from some place on.
+   */
   get stance(): { readonly position?: string } {
-    const { where } = this;
-    return where === undefined ? {} : { position: where };
+    const own = [this.chain.at(this.chain.epochSeq) ?? [], this.accepted].flat();
+    const ahead = own.filter(({ seq }) => seq > this.position).sort((a, b) => b.seq - a.seq);
+    const [last = this.verified] = ahead;
+    return last === undefined ? {} : { position: positionText(last) };
   }
 
   /** What a message of this device says in its authenticated_data. @param messageId it stays the same on a second try */
@@ -220,14 +238,17 @@ export class GroupLog implements GroupRecord {
   async lose(seq: number, isDead: boolean): Promise<{ commits: readonly CommitNote[]; messages: number }> {
     const { commits, proposals } = this.journal.lose(seq);
     const { mls, store } = this.#options;
-    if (isDead) {
+    // What is left of a state that was lost before stays: it reads messages of an epoch that the log still has.
+    const isRest = this.isDead && commits.length === 0;
+    if (isDead && !isRest) {
       this.state = mls.readable(this.state, commits[0]?.epoch);
       this.pendingCommits.clear();
       this.ownProposals.clear();
-    } else {
+    } else if (!isDead) {
       this.state = mls.withoutProposals(this.state, proposals);
     }
     this.requeue('unanswered');
+    this.requeue('accepted', seq);
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
@@ -273,18 +294,30 @@ export class GroupLog implements GroupRecord {
 
   /**
    * What was encrypted is encrypted again: what it states about the log does not hold any more.
-   * @param which messages of the outbox: those without an answer, or those that the service had accepted, and that the log does not have
+   * @param which messages of the outbox without an answer, or all that the service had accepted, and that the log does not have
    * @param above only those that were accepted after this `seq`
    */
   requeue(which: 'unanswered' | 'accepted', above = 0): void {
-    const again = [...this.sent].flatMap(([id, { text, queued, accepted, messageId = id }]) => {
-      if (queued === undefined || (accepted !== undefined) !== (which === 'accepted')) return [];
-      if (accepted !== undefined && accepted.seq <= above) return [];
-      this.sent.delete(id);
-      const { at, push } = queued;
-      return [{ id: messageId, text, at, ...(push === undefined ? {} : { push }) }];
+    const shown = new Set(this.ownLost.map(({ id }) => id));
+    const again = [...this.sent].flatMap(([entryId, { text, queued, accepted, messageId: id = entryId }]) => {
+      if ((accepted !== undefined) !== (which === 'accepted')) return [];
+      if (accepted === undefined ? queued === undefined : accepted.seq <= above) return [];
+      this.sent.delete(entryId);
+      // The history has it: it was lost once more, before this device had read it again.
+      if (shown.has(id)) return [];
+      const { at, push, isLost }: Omit<QueuedMessage, 'id' | 'text'> = queued ?? { at: Date.now(), push: 'none' };
+      const lost = accepted !== undefined || isLost === true ? ({ isLost: true } as const) : {};
+      return [{ id, text, at, ...(push === undefined ? {} : { push }), ...lost }];
     });
     this.outbox.unshift(...again);
+  }
+
+  /** Something waits in the outbox that the service had accepted, and lost. */
+  get hasLostInOutbox(): boolean {
+    const sent = [...this.sent.values()].some(
+      ({ queued, accepted }) => queued?.isLost === true && accepted === undefined,
+    );
+    return sent || this.outbox.some(({ isLost, refused }) => isLost === true && refused === undefined);
   }
 
   /** The messages that came since the last call, in the order in which they came. */
@@ -322,17 +355,17 @@ export class GroupLog implements GroupRecord {
 
   /**
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
-   * @param chain what the service answered to an own commit, which this device has not read yet: if the log loses it, only this tells
+   * @param epoch with what the service answered to an own commit, which this device has not read yet: if the log loses it, only this tells
    */
-  async enterEpoch(state: GroupState, seq: number, chain?: string): Promise<void> {
+  async enterEpoch({ state, seq, chain }: Joined, isOwn: boolean): Promise<void> {
     const { mls, remember } = this.#options;
     const [before, after] = [this.view, mls.view(state)];
     const known = devicesOf(before);
     await remember([...after.leaves.values()].filter(({ device }) => !known.has(device)));
-    this.journal.noteCommit(before, after, seq, [...this.pendingCommits.values()].includes(state));
+    this.journal.noteCommit(before, after, seq, isOwn);
     this.state = state;
     this.chain.epochSeq = seq;
-    if (chain !== undefined) this.chain.begin({ seq, chain });
+    if (chain !== undefined && seq > this.position) this.chain.begin({ seq, chain });
     this.pendingCommits.clear();
     this.ownProposals.clear();
   }
@@ -340,15 +373,19 @@ export class GroupLog implements GroupRecord {
   /**
    * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
    * entry with the old state, as far as it has their keys, and keeps these keys for messages that come late.
+   * @throws Error if the messages could not be read now: the commit stays pending, and the next task finds it in the log
    */
-  async rejoin({ state, seq, chain }: Joined): Promise<void> {
+  async rejoin({ state, seq, ...rest }: Joined): Promise<void> {
     await this.#read(async (entry) => {
       this.#follow(entry);
       if (entry.seq < seq && entry.kind === 'application') await this.#processApplication(entry);
       this.position = entry.seq;
       return entry.seq < seq;
-    }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    await this.enterEpoch(this.#options.mls.withPastEpochs(state, this.state), seq, chain);
+    }).catch((error: unknown) => {
+      // Messages that the device may not read any more, or cannot follow, stay unread.
+      if (!hasCode(error, ...UNREADABLE_CODES) && !(error instanceof LogAlteredError)) throw error;
+    });
+    await this.enterEpoch({ state: this.#options.mls.withPastEpochs(state, this.state), seq, ...rest }, true);
     this.position = seq;
     this.hasLeft = false;
     if (this.restart !== undefined) this.restart = { ...this.restart, isDead: false };
@@ -385,9 +422,8 @@ export class GroupLog implements GroupRecord {
     // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
-    this.#missOwnCommit(entry);
-    this.#follow(entry);
     this.#missOwn(entry);
+    this.#follow(entry);
     if (entry.kind === 'application') await this.#processApplication(entry);
     else if (entry.ciphertext !== undefined) await this.#processHandshake(entry, entry.ciphertext);
     this.position = entry.seq;
@@ -413,8 +449,9 @@ export class GroupLog implements GroupRecord {
     if (entry.epoch < this.epoch) return;
     if (entry.kind === 'proposal') return this.#processProposal(entry, ciphertext);
     const own = this.pendingCommits.get(ciphertext);
-    // The service accepted this own commit, but its answer was lost.
-    if (own !== undefined) await this.enterEpoch(own, entry.seq);
+    // The service accepted this own commit, but its answer was lost. An external one begins without the keys of the epochs before it.
+    const { mls } = this.#options;
+    if (own !== undefined) await this.enterEpoch({ state: mls.withPastEpochs(own, this.state), seq: entry.seq }, true);
     else await this.#processCommit(entry, ciphertext);
   }
 
@@ -468,24 +505,19 @@ export class GroupLog implements GroupRecord {
   }
 
   /**
-   * The service had accepted an own commit for this place in the log, which this device has not read yet.
-   * @throws ProblemError `log-restarted` if another entry is there: the epoch of the state is lost
+   * The service had accepted own commits and messages for places in the log that this device has not read yet. Another entry in such a place
+   * proves that the log was restarted. So does the commit of somebody else before an own one: the service accepts one in each epoch, and this
+   * device had followed all of the epochs before its own.
+   * @throws ProblemError `log-restarted`
    */
-  #missOwnCommit(entry: Entry): void {
-    if (this.chain.isReplacedBy(entry))
-      throw problemOf(409, 'log-restarted', 'Another entry is in the place of an own commit');
-  }
-
-  /**
-   * The service had accepted an own message for this place in the log, and another entry is there: the log was restarted, before
-   * the device had read so far.
-   */
-  #missOwn({ seq, chain }: Entry): void {
-    const isMissed = [...this.sent.values()].some(({ accepted }) => accepted?.seq === seq && accepted.chain !== chain);
-    if (!isMissed || this.restart !== undefined) return;
-    const agreed = seq - 1;
-    this.restart = { agreed, isDead: false, ...NO_CHANGES };
-    this.tell({ type: 'log-restarted', agreed, messages: 0, isDead: false });
+  #missOwn({ seq, kind, chain }: Entry): void {
+    const { epochSeq } = this.chain;
+    const isOwn = seq <= epochSeq && this.journal.commits.some((commit) => commit.seq === seq);
+    const answered = [...this.accepted, ...(isOwn ? [this.chain.at(seq) ?? []].flat() : [])];
+    const isOther = answered.some((own) => own.seq === seq && chain !== undefined && own.chain !== chain);
+    const isForeign = kind === 'commit' ? seq < epochSeq && !isOwn : isOwn;
+    if (!isOther && !isForeign) return;
+    throw problemOf(409, 'log-restarted', `Entry ${seq} contradicts what was accepted`, { lastSeq: seq - 1 });
   }
 
   /** @param isStated the message itself says its id */
@@ -532,7 +564,7 @@ export class GroupLog implements GroupRecord {
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
     const { state, sender, authenticatedData } = await this.#readCommit(entry, ciphertext);
     this.#hear(entry, sender, this.#statementIn(authenticatedData));
-    await this.enterEpoch(state, entry.seq);
+    await this.enterEpoch({ state, seq: entry.seq }, false);
   }
 
   async #readCommit(entry: Entry, ciphertext: string): Promise<Processed> {

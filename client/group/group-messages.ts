@@ -51,7 +51,7 @@ const MAX_ATTEMPTS = 20;
 /** The group has gone on: the message is encrypted again, for the epoch that the log has come to. */
 const OUTDATED_CODES = ['epoch-too-old', 'removal-pending', 'commit-required'] as const;
 /** The message is not refused for what it is: it waits for another session, a repair, the successor, or until the user is back. */
-const WAITING_CODES = ['unauthenticated', 'log-restarted', 'superseded', 'removed'] as const;
+const WAITING_CODES = ['unauthenticated', 'log-restarted', 'epoch-ahead', 'superseded', 'removed'] as const;
 
 /** The messages that a device sends to a group: at once, or through an outbox that survives everything. Call it in turn. */
 export class GroupMessages {
@@ -179,7 +179,7 @@ export class GroupMessages {
     const sent: SentMessage = {
       ...{ text, digest: digestOf(fromBase64(ciphertext)) },
       ...(entryId === messageId ? {} : { messageId }),
-      ...(next === undefined ? {} : { queued: { ciphertext, at: next.at, ...pushOf(next) } }),
+      ...(next === undefined ? {} : { queued: { ciphertext, at: next.at, ...pushOf(next), ...markOf(next) } }),
     };
     const before = [...log.outbox];
     log.outbox.splice(0, log.outbox.length, ...before.filter((one) => one !== next));
@@ -221,7 +221,7 @@ export class GroupMessages {
       log.sent.delete(entryId);
       if (hasCode(error, 'id-reused')) return this.#foundAccepted(id, sent.text, at, error);
       // A refusal is an answer about these bytes: the log does not have them, so they may be encrypted again.
-      const message = { id, text: sent.text, at, ...pushOf(queued) };
+      const message = { id, text: sent.text, at, ...pushOf(queued), ...markOf(queued) };
       const isOutdated = hasCode(error, ...OUTDATED_CODES) && this.#outdated++ < MAX_ATTEMPTS;
       const isWaiting = isOutdated || hasCode(error, ...WAITING_CODES);
       const next = isWaiting ? message : { ...message, refused: documentOf(error) };
@@ -251,6 +251,10 @@ export class GroupMessages {
 
 function pushOf({ push }: Pick<QueuedMessage, 'push'>): Pick<QueuedMessage, 'push'> {
   return push === undefined ? {} : { push };
+}
+
+function markOf({ isLost }: Pick<QueuedMessage, 'isLost'>): Pick<QueuedMessage, 'isLost'> {
+  return isLost === undefined ? {} : { isLost };
 }
 
 function shown({ id, text, at, refused }: QueuedMessage): OutboxMessage {

@@ -6,7 +6,6 @@ import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog, Joined } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
 import type { BeforeCommit, JoinContext } from './joining.ts';
-import { OldGroupInfoError } from './joining.ts';
 
 /** Why a device joined a group again by external commit. */
 export type RejoinReason =
@@ -65,19 +64,8 @@ export class GroupRepair {
     const id = newId();
     const stated = { id, authenticatedData: this.#log.stated(id), ...this.#log.stance };
     const { knownEpoch } = this.#log;
-    const joined = await this.#options.rejoin({ beforeCommit, stated, knownEpoch }).catch(async (error: unknown) => {
-      if (error instanceof OldGroupInfoError) await this.#findRestart();
-      throw error;
-    });
-    await this.#log.rejoin(joined);
+    await this.#log.rejoin(await this.#options.rejoin({ beforeCommit, stated, knownEpoch }));
     this.#options.onRejoin(reason);
-  }
-
-  /** @throws ProblemError `log-restarted`, if the service says that the log does not go on from where this device is */
-  async #findRestart(): Promise<void> {
-    await this.#log.catchUp().catch((error: unknown) => {
-      if (hasCode(error, 'log-restarted')) throw error;
-    });
   }
 
   async #withRepair(read: () => Promise<void>): Promise<void> {

@@ -7,7 +7,6 @@ import { sleep } from '../platform/sleep.ts';
 import { agreedPosition } from '../restart/agreed-position.ts';
 import type { LostRemoval } from '../restart/lost-changes.ts';
 import { lostChanges, missingUsers, zombies } from '../restart/lost-changes.ts';
-import { lostMessagesOf } from './lost-messages.ts';
 import type { Plan } from './changes.ts';
 import { planUpdate, removeProposal } from './changes.ts';
 import type { GroupCommits } from './group-commits.ts';
@@ -46,6 +45,8 @@ export interface RestartParts {
   readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>;
   /** Encrypts a text anew and sends it, as the message with this id. */
   readonly send: (text: string, messageId: string) => Promise<unknown>;
+  /** Sends the next message of the outbox. @returns whether there was one */
+  readonly deliverNext: () => Promise<boolean>;
 }
 
 /** The group has to wait: no member that could repair it has been there yet. */
@@ -99,14 +100,14 @@ export class GroupRestart {
 
   /**
    * Finds what the device and the log have in common, and gives up everything above. Call it in turn.
-   * @param lastSeq of the log as it is now, if the service said that it was restarted
+   * @param lastSeq nothing above it is in common: the service, or an entry of the log, has said so in this turn. In an earlier one it may
+   * have been about what this device has given up since
    * @returns whether anything was lost
    */
   async notice(lastSeq?: number): Promise<boolean> {
     const { log } = this.#parts;
-    const own = [...log.sent.values()].flatMap(({ accepted }) => accepted ?? []);
     const known = [...log.chain.links].map(([seq, chain]): ChainPosition => ({ seq, chain }));
-    const candidates = [...new Map([...own, ...known].map((one) => [one.seq, one])).values()];
+    const candidates = [...new Map([...known, ...log.accepted].map((one) => [one.seq, one])).values()];
     let agreed: ChainPosition | undefined;
     let isGone = false;
     try {
@@ -121,8 +122,7 @@ export class GroupRestart {
       log.hasLeft = true;
       isGone = true;
     }
-    // An own commit counts from the answer on, before the device has read it.
-    const newest = Math.max(log.position, log.chain.epochSeq, ...own.map(({ seq }) => seq));
+    const newest = log.answeredTo;
     if (agreed !== undefined && agreed.seq >= newest) return false;
     // Without a position in common, perhaps none can be compared: retention took them, they are of an earlier membership, or the device
     // has just joined and has none. Then the service has to say that the log does not go on from here.
@@ -313,25 +313,22 @@ export class GroupRestart {
 
   /** Sends the own messages that are not in the log any more, encrypted anew: the same bytes would be of no use. */
   async #sendAgain(): Promise<void> {
-    const { log, repair, inTurn, send } = this.#parts;
+    const { log, repair, inTurn, send, deliverNext } = this.#parts;
     await inTurn(async () => {
       await repair.catchUp();
       if (!this.#isSafe()) return; // the next round removes first
-      // They go before all that waits. Unlike the others, they survive also a crash from here on.
-      log.requeue('accepted');
-      await log.save();
-      for (const { entryIds, id, text } of lostMessagesOf(log, log.ownKey)) {
-        for (const entryId of entryIds) log.sent.delete(entryId);
-        await send(text, id);
-      }
-      await repair.catchUp();
+      for (const { id, text } of log.ownLost) await send(text, id);
     });
+    // Then those that the device had not read in the log before it was cut.
+    const sendNext = async (): Promise<boolean> => this.#isSafe() && log.hasLostInOutbox && (await deliverNext());
+    while (await inTurn(sendNext));
+    await inTurn(() => repair.catchUp());
   }
 
   async #finish(): Promise<void> {
     const { log, inTurn } = this.#parts;
     await inTurn(async () => {
-      if (!this.#isSafe() || lostMessagesOf(log, log.ownKey).length > 0) return;
+      if (!this.#isSafe() || log.ownLost.length > 0 || log.hasLostInOutbox) return;
       log.restart = undefined;
       await log.save();
     });

@@ -1,7 +1,7 @@
 import { Mutex } from 'async-mutex';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { EpochConflict } from '../api/problem.ts';
-import { hasCode, lastSeqOf, successorOf } from '../api/problem.ts';
+import type { EpochConflict, ProblemError } from '../api/problem.ts';
+import { hasCode, lastSeqOf, problemOf, successorOf } from '../api/problem.ts';
 import type { Entry, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
@@ -10,6 +10,7 @@ import type { KeyPackage, Leaf, LeafOwner } from '../mls/mls-library.ts';
 import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
+import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
@@ -26,7 +27,7 @@ import type { MessagesOptions, OutboxMessage, SendOptions } from './group-messag
 import { GroupMessages } from './group-messages.ts';
 import type { ReceivedSignal } from './group-signals.ts';
 import { GroupSignals } from './group-signals.ts';
-import { GroupRefusesJoinersError } from './joining.ts';
+import { GroupRefusesJoinersError, OldGroupInfoError } from './joining.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests } from './proposals.ts';
 
@@ -102,6 +103,7 @@ export class MlsGroup {
       ...{ log: this.#log, repair: this.#repair, commits: this.#commits },
       inTurn: (task) => this.#inTurn(() => this.#rememberSuccessor(task())),
       send: (text, messageId) => this.#messages.send(text, { push: 'none' }, messageId, newId()),
+      deliverNext: () => this.#messages.deliverNext(),
     });
   }
 
@@ -300,8 +302,6 @@ export class MlsGroup {
     await this.deliver().catch(ignoreEnd);
     await this.#inTurn(() => {
       this.#log.requeue('unanswered');
-      // Up to there the old log has what it had accepted.
-      if (this.restart !== undefined) this.#log.requeue('accepted', this.restart.agreed);
       return this.#log.save();
     });
     const lost = this.#log.ownLost;
@@ -366,17 +366,17 @@ export class MlsGroup {
     return this.#onSettled(async () => {
       this.#log.takeFresh();
       await this.#repair.catchUp();
+      // The log ends below what the service had accepted, or it has grown since.
+      const isCut = !this.isRemoved && this.#log.answeredTo > this.position && (await this.#restart.notice());
+      if (isCut) throw restarted();
       await this.#dropDeleted();
       return this.#log.takeFresh();
     });
   }
 
-  /**
-   * Finds out whether the service has lost the end of the log, after a sign that it was restored.
-   * @param lastSeq of the log as it is now, if the service said it
-   */
-  async compare(lastSeq?: number): Promise<void> {
-    await this.#inTurn(() => this.#restart.notice(lastSeq));
+  /** Finds out whether the service has lost the end of the log, after a sign that it was restored. */
+  async compare(): Promise<void> {
+    await this.#inTurn(() => this.#restart.notice());
   }
 
   /**
@@ -394,7 +394,7 @@ export class MlsGroup {
       await this.#inTurn(() => this.#repair.process(entry));
     } catch (error) {
       // The turn has noticed it.
-      if (!hasCode(error, 'log-restarted')) throw error;
+      if (!hasCode(error, 'log-restarted') || this.restart === undefined) throw error;
     }
   }
 
@@ -521,8 +521,14 @@ export class MlsGroup {
   }
 
   /** Drops the state and joins again by external commit, as the same device. */
-  resync(reason: RejoinReason = { kind: 'requested' }): Promise<void> {
-    return this.#inTurn(() => this.#repair.rejoin(reason));
+  async resync(reason: RejoinReason = { kind: 'requested' }): Promise<void> {
+    try {
+      await this.#inTurn(() => this.#repair.rejoin(reason));
+    } catch (error) {
+      // The turn has noticed it. The group is repaired then, and this device with it.
+      if (!hasCode(error, 'log-restarted') || !this.isRestarting) throw error;
+      await this.settle();
+    }
   }
 
   /** Ends the membership because the conversation was deleted. */
@@ -541,6 +547,9 @@ export class MlsGroup {
   replaceBy(make: (outbox: readonly QueuedMessage[]) => Promise<MlsGroup>): Promise<MlsGroup> {
     return this.#inTurn(async () => {
       this.#log.requeue('unanswered');
+      // What it has not read by now is not in the log, or not for the state that comes. The service takes an id once, so nothing comes twice.
+      this.#log.requeue('accepted');
+      if (this.#log.hasLostInOutbox) this.#log.restart ??= { agreed: this.position, isDead: false, ...NO_CHANGES };
       const replacement = await make([...this.#log.outbox]);
       this.#end();
       this.#log.outbox.splice(0);
@@ -568,19 +577,31 @@ export class MlsGroup {
     return this.#inTurn(() => this.#log.save());
   }
 
-  /** One task at a time. If the service says that the log was restarted, the task fails, and what is lost is given up at once. */
+  /** One task at a time. If it comes upon a sign that the log was restarted, it fails, and what is lost is given up at once. */
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     return this.#mutex.runExclusive(async () => {
       try {
         return await task();
       } catch (error) {
-        if (hasCode(error, 'log-restarted')) await this.#restart.notice(lastSeqOf(error));
-        throw error;
+        const isTold = hasCode(error, 'log-restarted');
+        if (!isTold && !hasCode(error, 'epoch-ahead') && !(error instanceof OldGroupInfoError)) throw error;
+        const isLost = await this.#restart.notice(isTold ? lastSeqOf(error) : this.#lostEpochIn(error));
+        // Who would go on after a restart knows it by one error.
+        throw isLost && !isTold ? restarted() : error;
       } finally {
         // Signals of the epoch before may still be on their way.
         await this.#signals.enter(this.#log.state);
       }
     });
+  }
+
+  /**
+   * The service does not know the epoch of this state, which began with an own commit: it has lost that. Where it gave no position for the
+   * commit, nothing else shows it.
+   */
+  #lostEpochIn(error: unknown): number | undefined {
+    const { chain, position } = this.#log;
+    return hasCode(error, 'epoch-ahead') && chain.epochSeq > position ? chain.epochSeq - 1 : undefined;
   }
 
   /** The same, on a group that is repaired: before the task, and when the log is restarted while it runs. */
@@ -617,4 +638,8 @@ export class MlsGroup {
       throw error;
     }
   }
+}
+
+function restarted(): ProblemError {
+  return problemOf(409, 'log-restarted', 'The log lacks what the service had accepted');
 }

@@ -49,6 +49,7 @@ export interface SentMessage {
     readonly ciphertext: string;
     readonly at: number;
     readonly push?: PushLevel;
+    readonly isLost?: true;
   };
 }
 
@@ -60,6 +61,8 @@ export interface QueuedMessage {
   /** Milliseconds since 1970: when it was written. */
   readonly at: number;
   readonly push?: PushLevel;
+  /** The service had accepted it, and lost it in a restore. It goes before all others. */
+  readonly isLost?: true;
   /** Why the service refused it. It waits for the app. */
   readonly refused?: Problem;
 }

@@ -113,8 +113,8 @@ export class FakeService {
           ),
         ),
       log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
-      // Its logs are never cut.
-      positions: (_id, positions) => now(() => positions.at(-1)),
+      // Its logs are never cut, whatever it says.
+      positions: (_id, positions) => now(() => (this.isRestarted ? undefined : positions.at(-1))),
       leave: (id, leaver, leaving) =>
         now(() => {
           const conversation = this.#findFor(user, id);

@@ -53,7 +53,10 @@ describe('a rollback', () => {
     },
   );
 
-  test('of an addition: who was added is added again, with a new key package', async () => {
+  test.each([
+    ['is there', false],
+    ['comes back later', true],
+  ])('of an addition: who was added and %s is added again, with a new key package', async (_what, isAway) => {
     const { id, members, open } = await gather(['alice', 'bob']);
     const [alice, bob] = members;
     if (alice === undefined || bob === undefined) throw new Error('two');
@@ -63,13 +66,22 @@ describe('a rollback', () => {
     await waitUntil(() => dave.device.groups.has(id), { what: 'dave is in the group' });
     await dave.group().send('hello');
     await settled([alice, bob, dave], ['hello']);
+    await dave.goOffline();
+    await dave.group().send('unread');
 
     await goBack();
+    if (isAway) {
+      await noticed([alice, bob]);
+      await waitUntil(() => alice.group().members.includes(dave.device.user), { what: 'dave is added again' });
+    } else {
+      await dave.group().compare();
+    }
+    dave.goOnline();
     await noticed([alice, bob]);
     await waitUntil(() => alice.group().members.includes(dave.device.user), { what: 'dave is back' });
-    await settled([alice, bob, dave], ['hello']);
+    await settled([alice, bob, dave], ['hello', 'unread']);
     await dave.group().send('again');
-    await settled([alice, bob, dave], ['hello', 'again']);
+    await settled([alice, bob, dave], ['hello', 'unread', 'again']);
   });
 
   test('that loses 201 messages: nobody has to bridge the keys of the lost ones', async () => {

@@ -594,6 +594,38 @@ describe('MlsDevice', () => {
     expect(bob.history[0]?.epoch).toBe(bob.epoch - 1);
   });
 
+  test('reads what came before it rejoined, also if the connection breaks after the commit', async () => {
+    const alices = service.api('alice');
+    let breaksSoon = false;
+    let isBroken = false;
+    const api: typeof alices = {
+      ...alices,
+      commit: async (id, bundle) => {
+        const accepted = await alices.commit(id, bundle);
+        isBroken = breaksSoon;
+        return accepted;
+      },
+      log: (id, query) => (isBroken ? Promise.reject(new TypeError('connection lost')) : alices.log(id, query)),
+    };
+    const [alice, bob] = [await open('alice', { api }), await open('bob')];
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.sync();
+    const group = groupOf(alice);
+    await group.receive();
+    await groupOf(bob).send('before');
+    breaksSoon = true;
+    await expect(group.resync()).rejects.toThrow('connection lost');
+    [breaksSoon, isBroken] = [false, false];
+    // Bob has not seen the commit, so his message is of the epoch before it.
+    await groupOf(bob).send('late');
+    await group.receive();
+    expect(texts(group)).toEqual(['before', 'late']);
+    expect(group.undecryptable).toEqual([]);
+    await bob.sync();
+    expect(authenticators([group, groupOf(bob)])).toBe(1);
+  });
+
   test('says why it joined by external commit', async () => {
     const reasons: string[] = [];
     const onRejoin: DeviceOptions['onRejoin'] = ({ id, position }, { kind, ...rest }) => {

@@ -114,6 +114,18 @@ describe('the chain that a device knows', () => {
     expect(chain.links.size).toBeLessThanOrEqual(kept.links.size + 64);
   });
 
+  test('keeps the values of what was read last, however far above an own commit stands', () => {
+    const chain = fresh();
+    const own = { seq: 1_000_000, chain: logOf(1)[0]?.chain ?? '' };
+    chain.epochSeq = own.seq;
+    chain.begin(own);
+    for (const entry of logOf(400)) chain.follow(entry);
+    for (const kept of [chain, new KnownChain(chain, 400)]) {
+      for (let seq = 400; seq > 144; seq--) expect(kept.at(seq)).toBeDefined();
+      expect(kept.at(own.seq)).toEqual(own);
+    }
+  });
+
   test('remembers a lost branch, and follows the one that replaced it', () => {
     const chain = fresh();
     const entries = logOf(5);
