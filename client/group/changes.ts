@@ -43,9 +43,15 @@ export function planRemove(users: readonly string[]): Plan {
 /** Removes one device. @param device its signature key, base64 */
 export function planRemoveDevice(device: string): Plan {
   return (view) => {
-    const leaf = leafWithKey(view, device);
-    return leaf === undefined ? undefined : [removeProposal(leaf)];
+    const proposal = removeDevice(view, device);
+    return proposal === undefined ? undefined : [proposal];
   };
+}
+
+/** A proposal to remove one device; `undefined`: the group does not have it. @param device its signature key, base64 */
+export function removeDevice(view: GroupView, device: string): Proposal | undefined {
+  const leaf = leafWithKey(view, device);
+  return leaf === undefined ? undefined : removeProposal(leaf);
 }
 
 /** A proposal to remove one leaf. */

@@ -151,10 +151,19 @@ export class GroupCommits {
     if (seq > this.#log.position + 1) await this.#catchUp().catch(() => undefined);
   }
 
-  /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */
-  async propose(proposal: Proposal, submit: (ciphertext: string, id: string) => Promise<void>): Promise<void> {
+  /**
+   * Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log.
+   * @param plan gives the proposal for a state, since a leaf may be that of another device in the next epoch; `undefined`: nothing is
+   * to propose any more
+   */
+  async propose(
+    plan: (view: GroupView) => Proposal | undefined,
+    submit: (ciphertext: string, id: string) => Promise<void>,
+  ): Promise<void> {
     const { mls, publicCommits = false } = this.#options;
     for (let attempt = 1; ; attempt++) {
+      const proposal = plan(this.#log.view);
+      if (proposal === undefined) return;
       const id = newId();
       const framing = { isPublic: publicCommits, authenticatedData: this.#log.stated(id) };
       const { state, message, ref, proposal: own } = await mls.propose(this.#log.state, proposal, framing);

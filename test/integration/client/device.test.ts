@@ -571,6 +571,32 @@ describe('MlsDevice', () => {
     expect(authenticators([alice, bob, carol])).toBe(1);
   });
 
+  test.each(['leave', 'resign'] as const)('can %s although it has to join again first, at another leaf', async (go) => {
+    const devices = await gather(['alice', 'bob', 'carol', 'carol/tablet']);
+    const [alice, , carol] = groupsOf(devices);
+    if (alice === undefined || carol === undefined) throw new Error('not three');
+    // The rejoin takes the leaf that gets free here.
+    await alice.remove('bob');
+    service.corruptNextCommit = true;
+    await alice.update();
+    await carol[go]();
+    expect(carol.stuckAt).toHaveLength(1);
+    await alice.receive();
+    await alice.send('without them');
+    expect(alice.members).toEqual(go === 'leave' ? ['alice'] : ['alice', 'carol']);
+    expect(alice.hasDevice(devices[2]?.signatureKey ?? new Uint8Array())).toBe(false);
+  });
+
+  test('does not resign if it turns out to be the last device of its user', async () => {
+    const devices = await gather(['alice', 'carol', 'carol/tablet']);
+    const [alice, carol] = groupsOf(devices);
+    await alice?.removeDevice(devices[2]?.signatureKey ?? '');
+    await carol?.resign();
+    await alice?.receive();
+    expect(alice?.pendingProposals).toBe(0);
+    expect(alice?.members).toEqual(['alice', 'carol']);
+  });
+
   test('joins by a Welcome that waits instead of by external commit, and so reads what was sent since', async () => {
     const [alice] = await gather(['alice']);
     const bob = await open('bob');
