@@ -17,6 +17,9 @@ export type Change = readonly Proposal[];
 /** Gives the change for a state; `undefined` if there is nothing to do in this state. */
 export type Plan = (view: GroupView) => Change | undefined;
 
+/** The same, with a question to the service. It is asked again for each state: its answer may not hold for the next one. */
+export type AskingPlan = (view: GroupView) => Promise<Change | undefined>;
+
 /** New keys for the committer's own path (RFC 9420 §12.4). */
 export const planUpdate: Plan = () => [];
 

@@ -6,7 +6,7 @@ import { usersByLeaf } from '../mls/leaves.ts';
 import type { GroupState, GroupView, MlsLibrary, Proposal } from '../mls/mls-library.ts';
 import { newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
-import type { BuiltCommit, Change, Plan } from './changes.ts';
+import type { AskingPlan, BuiltCommit, Change, Plan } from './changes.ts';
 import { buildCommit, planRemove } from './changes.ts';
 import type { GroupLog } from './group-log.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
@@ -69,12 +69,12 @@ export class GroupCommits {
    * Commits `plan`, and again after each lost commit. Returns the committed change, `undefined` if nothing was to do.
    * @param without users whose membership ends with it, although the group may have no leaf of them
    */
-  async commit(plan: Plan, without: readonly string[] = []): Promise<Change | undefined> {
+  async commit(plan: Plan | AskingPlan, without: readonly string[] = []): Promise<Change | undefined> {
     const { api, id, mls } = this.#options;
     for (let lost = 0; ;) {
       const state = this.#stateForCommit();
       const view = mls.view(state);
-      const planned = plan(view);
+      const planned = await plan(view);
       if (planned === undefined) return undefined;
       const hasPending = committable(view).size > 0;
       const canRetryWithoutPending = (): boolean => {

@@ -11,7 +11,7 @@ import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
-import type { Change, Plan } from './changes.ts';
+import type { AskingPlan, Change, Plan } from './changes.ts';
 import {
   planAdd,
   planPending,
@@ -456,10 +456,12 @@ export class MlsGroup {
    * ones block joiners. Does nothing if nothing waits.
    */
   async commitPending(): Promise<void> {
-    const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
-    await this.commit(
-      (view) => planRemove(leaving)(view) ?? planPending(view) ?? (view.blocksJoiners ? planUpdate(view) : undefined),
-    );
+    const plan: AskingPlan = async (view) => {
+      // Who was leaving in the epoch before may be a member again.
+      const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
+      return planRemove(leaving)(view) ?? planPending(view) ?? (view.blocksJoiners ? planUpdate(view) : undefined);
+    };
+    await this.#onSettled(() => this.#rememberSuccessor(this.#commits.commit(plan)));
   }
 
   /**

@@ -587,6 +587,35 @@ describe('MlsDevice', () => {
     expect(alice.hasDevice(devices[2]?.signatureKey ?? new Uint8Array())).toBe(false);
   });
 
+  test('commits no removal of a user who left, and is a member again when the commit is made anew', async () => {
+    const honest = service.api('alice');
+    let between: (() => Promise<unknown>) | undefined;
+    const alice = await open('alice', {
+      api: {
+        ...honest,
+        members: async (...args) => {
+          const answer = await honest.members(...args);
+          const task = between;
+          between = undefined;
+          await task?.();
+          return answer;
+        },
+      },
+    });
+    const [bob, carol] = [await open('bob'), await open('carol')];
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob', 'carol');
+    for (const device of [bob, carol, alice, bob]) await device.sync();
+    await groupOf(carol).leave();
+    for (const device of [alice, bob]) await groupOf(device).receive();
+    // Bob removes carol and adds her again, while the answer is on its way to alice.
+    between = () => bob.invite(id, 'carol');
+    await groupOf(alice).commitPending();
+    expect(groupOf(alice).conflicts).toHaveLength(1);
+    await groupOf(bob).receive();
+    for (const device of [alice, bob]) expect(groupOf(device).members).toEqual(['alice', 'bob', 'carol']);
+  });
+
   test('does not resign if it turns out to be the last device of its user', async () => {
     const devices = await gather(['alice', 'carol', 'carol/tablet']);
     const [alice, carol] = groupsOf(devices);
