@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
+import type { RejoinReason } from '../../../client/group/group-repair.ts';
 import { MlsDevice, newGroupId } from '../../../client/device/device.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { FakeService, problem } from '../../harness/fake-service.ts';
@@ -290,6 +291,81 @@ describe('MlsDevice', () => {
       await bob.keyPackages.topUp();
       expect(await keys()).toHaveLength(4);
       expect(await keys()).not.toContain(`key-package/${spare.ref}`);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('gives up a key package in the write that saves its group, so that a crash leaves no Welcome for it', async () => {
+    const store = memoryStore();
+    let left: string[] = [];
+    const write: typeof store.write = async (changes) => {
+      await store.write(changes);
+      if (changes.some(([key]) => key.startsWith('group/'))) left = await store.keys('key-package/');
+    };
+    const [alice, bob] = [await open('alice'), await open('bob', { store: { ...store, write }, updateOnJoin: false })];
+    const { id } = await alice.createGroup();
+    const before = await store.keys('key-package/');
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    expect(left).toHaveLength(before.length - 1);
+  });
+
+  test('replaces a last resort by which it joined, also after a crash', async () => {
+    const honest = service.api('bob');
+    const store = memoryStore();
+    const api: typeof honest = { ...honest };
+    const bob = await open('bob', { store, api, keyPackages: 0 });
+    const alice = await open('alice');
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    api.uploadKeyPackages = () => Promise.reject(new TypeError('connection lost'));
+    await expect(bob.joinGroups()).rejects.toThrow('some groups could not be joined');
+    const again = await open('bob', { store: memoryStore(store.entries()), keyPackages: 0 });
+    const claimed = async (): Promise<string | undefined> =>
+      (await service.api('alice').claimKeyPackages('bob', { conversation: id })).keyPackages[0]?.keyPackage;
+    const used = await claimed();
+    await again.joinGroups();
+    expect(await claimed()).not.toBe(used);
+    expect(await honest.welcomes()).toEqual([]);
+  });
+
+  test('begins no group a second time with a Welcome for its last resort, as long as it has the secrets', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const honest = service.api('bob');
+      const store = memoryStore();
+      const reasons: RejoinReason[] = [];
+      const api: typeof honest = { ...honest };
+      const onRejoin: DeviceOptions['onRejoin'] = (_group, reason) => void reasons.push(reason);
+      const bob = await open('bob', { store, api, onRejoin, keyPackages: 0, updateOnJoin: false });
+      const alice = await open('alice');
+      const { id } = await alice.createGroup();
+      await alice.invite(id, 'bob');
+      const welcomes = await honest.welcomes();
+      await bob.joinGroups();
+      const { epoch } = bob.group(id);
+      await bob.group(id).send('with the first key');
+      await bob.forget(id);
+
+      // As a restored service does.
+      api.welcomes = () => Promise.resolve(welcomes);
+      await bob.joinGroups();
+      expect(reasons).toMatchObject([{ kind: 'welcome-refused', cause: { message: 'the Welcome was used before' } }]);
+      expect(bob.group(id).epoch).toBe(epoch + 1);
+      await bob.group(id).send('with another key');
+      await groupOf(alice).receive();
+      expect(texts(groupOf(alice))).toEqual(['with the first key', 'with another key']);
+
+      // The key package ends after 28 days, and a Welcome waits for 30.
+      const days = 24 * 3600 * 1000;
+      const now = Date.now();
+      vi.setSystemTime(now + 57 * days);
+      await bob.keyPackages.topUp();
+      expect(await store.keys('begun/')).toHaveLength(1);
+      vi.setSystemTime(now + 59 * days);
+      await bob.keyPackages.topUp();
+      expect(await store.keys('begun/')).toEqual([]);
     } finally {
       vi.useRealTimers();
     }
