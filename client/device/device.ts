@@ -20,7 +20,7 @@ import type { JoinRequest } from '../group/proposals.ts';
 import type { GroupState, Leaf, LoadMls, MlsLibrary } from '../mls/mls-library.ts';
 import { CIPHER_SUITE } from '../mls/mls-library.ts';
 import { fromBase64, fromBase64Url, toBase64Url } from '../platform/bytes.ts';
-import type { DeviceStore } from '../storage/device-store.ts';
+import type { DeviceStore, StoreChange } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
 import type { GroupRecord, QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
 import { GroupStore, storedGroups, storedJoins } from '../storage/group-store.ts';
@@ -408,8 +408,8 @@ export class MlsDevice {
     return mls.create(groupId, identity, externalSender);
   }
 
-  #storeOf(conversation: string): GroupStore {
-    return new GroupStore(this.#parts.store, conversation, this.#parts.mls);
+  #storeOf(conversation: string, also: readonly StoreChange[] = []): GroupStore {
+    return new GroupStore(this.#parts.store, conversation, this.#parts.mls, also);
   }
 
   async #joinByWaitingWelcome(conversation: string): Promise<MlsGroup | undefined> {
@@ -464,17 +464,23 @@ export class MlsDevice {
     if (known !== undefined && known.position < pending.seq) await known.receive().catch(() => undefined);
     // Or the commit that had added this device is lost, and another one has added it again.
     if (known !== undefined && known.position >= pending.seq) await known.compare();
+    const own = await this.keyPackages.findFor(pending.welcome);
     if (known !== undefined && !known.isRemoved && !known.isDead && known.position >= pending.seq) {
+      // A crash came before it.
+      if (own !== undefined) await this.keyPackages.spend(own);
       await api.ackWelcome(pending.id);
       return undefined;
     }
-    const own = await this.keyPackages.findFor(pending.welcome);
     let group: MlsGroup | undefined;
     if (own !== undefined) {
       try {
-        group = await this.#addGroup(conversation, await joinByWelcome(this.#joinContext(), pending, own));
+        const joined = await joinByWelcome(this.#joinContext(), pending, own);
+        const { epochAuthenticator } = this.#parts.mls.view(joined.state);
+        if (await this.keyPackages.hasBegun(epochAuthenticator)) throw new Error('the Welcome was used before');
+        group = await this.#addGroup(conversation, joined, [this.keyPackages.noteUse(own, epochAuthenticator)]);
       } catch (error) {
-        // An MLS library refuses a Welcome again on every try, because its tree never changes. The tree of the group does change.
+        // An MLS library refuses a Welcome again on every try, because its tree never changes. The tree of the group does change. And
+        // what began once by a Welcome has gone on since.
         const reason: RejoinReason = { kind: 'welcome-refused', cause: error };
         group = await this.#joinExternally(conversation, reason).catch((cause: unknown) => {
           throw new AggregateError([error, cause], `cannot join ${conversation}`);
@@ -500,7 +506,8 @@ export class MlsDevice {
     }
   }
 
-  async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
+  /** @param also what the write that saves the group changes too */
+  async #addGroup(id: string, { state, seq, chain }: Joined, also: readonly StoreChange[] = []): Promise<MlsGroup> {
     const links = new Map(chain === undefined ? [] : [[seq, chain]]);
     const old = this.groups.get(id);
     await this.#remember([...this.#parts.mls.view(state).leaves.values()]);
@@ -512,7 +519,7 @@ export class MlsDevice {
         journal: { commits: [], proposals: new Map() },
         restart: restartAfterJoin(old, seq),
       };
-      const group = await this.#open(id, record);
+      const group = await this.#open(id, record, this.#storeOf(id, also));
       await group.save();
       this.groups.set(id, group);
       return group;
@@ -520,10 +527,9 @@ export class MlsDevice {
     return old === undefined ? add([]) : old.replaceBy(add);
   }
 
-  async #open(id: string, record: GroupRecord): Promise<MlsGroup> {
+  async #open(id: string, record: GroupRecord, store = this.#storeOf(id)): Promise<MlsGroup> {
     const { api, user, publicCommits = false } = this.#options;
     const { mls, identity: owner } = this.#parts;
-    const store = this.#storeOf(id);
     const remember = (leaves: readonly Leaf[]): Promise<void> => this.#remember(leaves);
     const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();

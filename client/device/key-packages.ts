@@ -1,6 +1,6 @@
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { MlsLibrary, OwnKeyPackage } from '../mls/mls-library.ts';
-import type { DeviceStore } from '../storage/device-store.ts';
+import type { DeviceStore, StoreChange } from '../storage/device-store.ts';
 import type { DeviceIdentity } from './identity.ts';
 
 export interface PoolOptions {
@@ -19,6 +19,8 @@ type StoredKeyPackage = Readonly<Record<string, string>> & {
 };
 
 const PREFIX = 'key-package/';
+/** Before the epoch authenticator of an epoch that began here with a last resort. The value is the end of its secrets, ms since 1970. */
+const BEGUN = 'begun/';
 /** A Welcome waits so long for its device, and may be for a key package that has ended meanwhile. */
 const KEPT_AFTER_MS = 30 * 24 * 3600 * 1000;
 
@@ -63,6 +65,21 @@ export class KeyPackagePool {
   }
 
   /**
+   * What the device notes in the write that saves the group that it has joined by a Welcome. A restored service gives a used Welcome out
+   * again, and its group must not begin a second time: it would use the same keys for other messages.
+   * @param epochAuthenticator of the epoch that began so: whoever gives the Welcome out can change bytes of it, but not this
+   */
+  noteUse({ ref, message, isLastResort }: OwnKeyPackage, epochAuthenticator: string): StoreChange {
+    if (!isLastResort) return [`${PREFIX}${ref}`, undefined];
+    return [`${BEGUN}${epochAuthenticator}`, String(this.#endOf(message))];
+  }
+
+  /** Has this device begun this epoch by a Welcome before? */
+  async hasBegun(epochAuthenticator: string): Promise<boolean> {
+    return (await this.#options.store.get(`${BEGUN}${epochAuthenticator}`)) !== undefined;
+  }
+
+  /**
    * Deletes a used key package. Call it after the state of the joined group is durable. A last resort is replaced by a new
    * one instead.
    */
@@ -74,19 +91,26 @@ export class KeyPackagePool {
   }
 
   /**
-   * Deletes the secrets that no Welcome can need any more: of spares, of last resorts, and of what nobody claimed.
+   * Deletes the secrets that no Welcome can need any more: of spares, of last resorts, and of what nobody claimed. With them go the
+   * notes of the Welcomes that were for them.
    * @returns keys of those that stay
    */
   async #dropEnded(): Promise<string[]> {
-    const { mls, store } = this.#options;
+    const { store } = this.#options;
     const [kept, ended]: [string[], string[]] = [[], []];
     for (const key of await store.keys(PREFIX)) {
       const own = await this.#load(key.slice(PREFIX.length));
-      const hasEnded = own !== undefined && mls.endOf(own.message) + KEPT_AFTER_MS < Date.now();
+      const hasEnded = own !== undefined && this.#endOf(own.message) < Date.now();
       (hasEnded ? ended : kept).push(key);
     }
+    for (const key of await store.keys(BEGUN)) if (Number(await store.get(key)) < Date.now()) ended.push(key);
     if (ended.length > 0) await store.write(ended.map((key) => [key, undefined]));
     return kept;
+  }
+
+  /** Until then a Welcome may need the secrets, ms since 1970. */
+  #endOf(keyPackage: string): number {
+    return this.#options.mls.endOf(keyPackage) + KEPT_AFTER_MS;
   }
 
   /** A new key package that the service does not hold, for a request to join. */

@@ -17,6 +17,9 @@ export type Change = readonly Proposal[];
 /** Gives the change for a state; `undefined` if there is nothing to do in this state. */
 export type Plan = (view: GroupView) => Change | undefined;
 
+/** The same, with a question to the service. It is asked again for each state: its answer may not hold for the next one. */
+export type AskingPlan = (view: GroupView) => Promise<Change | undefined>;
+
 /** New keys for the committer's own path (RFC 9420 §12.4). */
 export const planUpdate: Plan = () => [];
 
@@ -43,9 +46,15 @@ export function planRemove(users: readonly string[]): Plan {
 /** Removes one device. @param device its signature key, base64 */
 export function planRemoveDevice(device: string): Plan {
   return (view) => {
-    const leaf = leafWithKey(view, device);
-    return leaf === undefined ? undefined : [removeProposal(leaf)];
+    const proposal = removeDevice(view, device);
+    return proposal === undefined ? undefined : [proposal];
   };
+}
+
+/** A proposal to remove one device; `undefined`: the group does not have it. @param device its signature key, base64 */
+export function removeDevice(view: GroupView, device: string): Proposal | undefined {
+  const leaf = leafWithKey(view, device);
+  return leaf === undefined ? undefined : removeProposal(leaf);
 }
 
 /** A proposal to remove one leaf. */

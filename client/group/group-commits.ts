@@ -6,7 +6,7 @@ import { usersByLeaf } from '../mls/leaves.ts';
 import type { GroupState, GroupView, MlsLibrary, Proposal } from '../mls/mls-library.ts';
 import { newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
-import type { BuiltCommit, Change, Plan } from './changes.ts';
+import type { AskingPlan, BuiltCommit, Change, Plan } from './changes.ts';
 import { buildCommit, planRemove } from './changes.ts';
 import type { GroupLog } from './group-log.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
@@ -69,12 +69,12 @@ export class GroupCommits {
    * Commits `plan`, and again after each lost commit. Returns the committed change, `undefined` if nothing was to do.
    * @param without users whose membership ends with it, although the group may have no leaf of them
    */
-  async commit(plan: Plan, without: readonly string[] = []): Promise<Change | undefined> {
+  async commit(plan: Plan | AskingPlan, without: readonly string[] = []): Promise<Change | undefined> {
     const { api, id, mls } = this.#options;
     for (let lost = 0; ;) {
       const state = this.#stateForCommit();
       const view = mls.view(state);
-      const planned = plan(view);
+      const planned = await plan(view);
       if (planned === undefined) return undefined;
       const hasPending = committable(view).size > 0;
       const canRetryWithoutPending = (): boolean => {
@@ -155,10 +155,19 @@ export class GroupCommits {
     });
   }
 
-  /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */
-  async propose(proposal: Proposal, submit: (ciphertext: string, id: string) => Promise<void>): Promise<void> {
+  /**
+   * Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log.
+   * @param plan gives the proposal for a state, since a leaf may be that of another device in the next epoch; `undefined`: nothing is
+   * to propose any more
+   */
+  async propose(
+    plan: (view: GroupView) => Proposal | undefined,
+    submit: (ciphertext: string, id: string) => Promise<void>,
+  ): Promise<void> {
     const { mls, publicCommits = false } = this.#options;
     for (let attempt = 1; ; attempt++) {
+      const proposal = plan(this.#log.view);
+      if (proposal === undefined) return;
       const id = newId();
       const framing = { isPublic: publicCommits, authenticatedData: this.#log.stated(id) };
       const { state, message, ref, proposal: own } = await mls.propose(this.#log.state, proposal, framing);

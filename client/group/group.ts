@@ -6,14 +6,22 @@ import type { Entry, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
 import { leafWithKey, usersByLeaf } from '../mls/leaves.ts';
-import type { KeyPackage, Leaf, LeafOwner } from '../mls/mls-library.ts';
+import type { GroupView, KeyPackage, Leaf, LeafOwner, Proposal } from '../mls/mls-library.ts';
 import { newId, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { QueuedMessage, ReceivedMessage } from '../storage/group-store.ts';
 import { NO_CHANGES } from '../restart/lost-changes.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
-import type { Change, Plan } from './changes.ts';
-import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
+import type { AskingPlan, Change, Plan } from './changes.ts';
+import {
+  planAdd,
+  planPending,
+  planRemove,
+  planRemoveDevice,
+  planUpdate,
+  removeDevice,
+  removeProposal,
+} from './changes.ts';
 import type { DeletionSecrets } from './deletion-secrets.ts';
 import type { CommitOptions } from './group-commits.ts';
 import { GroupCommits } from './group-commits.ts';
@@ -448,10 +456,12 @@ export class MlsGroup {
    * ones block joiners. Does nothing if nothing waits.
    */
   async commitPending(): Promise<void> {
-    const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
-    await this.commit(
-      (view) => planRemove(leaving)(view) ?? planPending(view) ?? (view.blocksJoiners ? planUpdate(view) : undefined),
-    );
+    const plan: AskingPlan = async (view) => {
+      // Who was leaving in the epoch before may be a member again.
+      const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
+      return planRemove(leaving)(view) ?? planPending(view) ?? (view.blocksJoiners ? planUpdate(view) : undefined);
+    };
+    await this.#onSettled(() => this.#rememberSuccessor(this.#commits.commit(plan)));
   }
 
   /**
@@ -466,10 +476,13 @@ export class MlsGroup {
   async proposeRemove(user: string): Promise<void> {
     const { api } = this.#options;
     await this.#onSettled(async () => {
-      for (const proposal of planRemove([user])(this.#log.view) ?? []) {
-        await this.#commits.propose(proposal, async (ciphertext, id) => {
-          await api.send(this.id, { id, ciphertext, ...this.#log.stance });
-        });
+      for (const { device } of this.leaves.filter((leaf) => leaf.user === user)) {
+        await this.#commits.propose(
+          (view) => removeDevice(view, device),
+          async (ciphertext, id) => {
+            await api.send(this.id, { id, ciphertext, ...this.#log.stance });
+          },
+        );
       }
     });
   }
@@ -481,11 +494,13 @@ export class MlsGroup {
   async leave(): Promise<void> {
     const { api, user } = this.#options;
     await this.#onSettled(async () => {
-      const own = removeProposal(this.#log.view.ownLeaf);
       await this.#rememberSuccessor(
-        this.#commits.propose(own, async (proposal, id) => {
-          await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
-        }),
+        this.#commits.propose(
+          ({ ownLeaf }) => removeProposal(ownLeaf),
+          async (proposal, id) => {
+            await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
+          },
+        ),
       );
       this.#log.hasLeft = true;
       await this.#log.save();
@@ -498,13 +513,16 @@ export class MlsGroup {
    */
   async resign(): Promise<void> {
     const { api, user } = this.#options;
-    if (this.isRemoved || this.members.filter((one) => one === user).length < 2) return;
-    await this.#onSettled(async () => {
-      const own = removeProposal(this.#log.view.ownLeaf);
-      await this.#commits.propose(own, async (ciphertext, id) => {
+    const plan = (view: GroupView): Proposal | undefined => {
+      const own = [...usersByLeaf(view).values()].filter((one) => one === user);
+      return own.length < 2 ? undefined : removeProposal(view.ownLeaf);
+    };
+    if (this.isRemoved || plan(this.#log.view) === undefined) return;
+    await this.#onSettled(() =>
+      this.#commits.propose(plan, async (ciphertext, id) => {
         await api.send(this.id, { id, ciphertext, ...this.#log.stance });
-      });
-    });
+      }),
+    );
   }
 
   /** Gives the current GroupInfo to a service that has none: without it no device can join by external commit. */

@@ -142,12 +142,21 @@ export class GroupStore {
   readonly #store: DeviceStore;
   readonly #id: string;
   readonly #mls: Pick<MlsLibrary, 'encode' | 'decode'>;
+  /** What the next save writes too. */
+  #also: readonly StoreChange[];
   #isClosed = false;
 
-  constructor(store: DeviceStore, id: string, mls: Pick<MlsLibrary, 'encode' | 'decode'>) {
+  /** @param also changes that come with the first save: the store has them if it has the group */
+  constructor(
+    store: DeviceStore,
+    id: string,
+    mls: Pick<MlsLibrary, 'encode' | 'decode'>,
+    also: readonly StoreChange[] = [],
+  ) {
     this.#store = store;
     this.#id = id;
     this.#mls = mls;
+    this.#also = also;
   }
 
   /** Ignores every later `save`: another state of the group, or no state, replaced this one. */
@@ -177,7 +186,8 @@ export class GroupStore {
       ...(outbox.length === 0 ? {} : { outbox }),
     };
     const changes = messages.flatMap((change) => this.#changesOf(change));
-    await this.#store.write([...changes, [groupKey(this.#id), JSON.stringify(stored)]]);
+    await this.#store.write([...changes, ...this.#also, [groupKey(this.#id), JSON.stringify(stored)]]);
+    this.#also = [];
   }
 
   async load(): Promise<GroupRecord | undefined> {

@@ -85,6 +85,20 @@ describe('conflicting proposals', () => {
     expect(agree([alice, bob])).toBe(true);
   });
 
+  test('a device that is behind does not propose to remove who has the leaf of a removed user now', async () => {
+    const { id, groups, devices } = await trio();
+    const [alice, bob] = groups;
+    const dave = await open(named('dave'));
+    await bob.remove(named('carol'));
+    await devices[1]?.device.invite(id, named('dave'));
+    await dave.device.joinGroups();
+    await alice.proposeRemove(named('carol'));
+    expect(alice.pendingProposals).toBe(0);
+    await bob.receive();
+    await bob.commitPending();
+    expect(bob.members).toEqual(['alice', 'bob', 'dave'].map(named));
+  });
+
   test('one of the devices that see a pending removal commits it, although nobody sends', async () => {
     const { groups, devices } = await trio();
     const [alice, bob, carol] = groups;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
+import type { RejoinReason } from '../../../client/group/group-repair.ts';
 import { MlsDevice, newGroupId } from '../../../client/device/device.ts';
 import { tsMls } from '../../../client/ts-mls/index.ts';
 import { FakeService, problem } from '../../harness/fake-service.ts';
@@ -295,6 +296,81 @@ describe('MlsDevice', () => {
     }
   });
 
+  test('gives up a key package in the write that saves its group, so that a crash leaves no Welcome for it', async () => {
+    const store = memoryStore();
+    let left: string[] = [];
+    const write: typeof store.write = async (changes) => {
+      await store.write(changes);
+      if (changes.some(([key]) => key.startsWith('group/'))) left = await store.keys('key-package/');
+    };
+    const [alice, bob] = [await open('alice'), await open('bob', { store: { ...store, write }, updateOnJoin: false })];
+    const { id } = await alice.createGroup();
+    const before = await store.keys('key-package/');
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    expect(left).toHaveLength(before.length - 1);
+  });
+
+  test('replaces a last resort by which it joined, also after a crash', async () => {
+    const honest = service.api('bob');
+    const store = memoryStore();
+    const api: typeof honest = { ...honest };
+    const bob = await open('bob', { store, api, keyPackages: 0 });
+    const alice = await open('alice');
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    api.uploadKeyPackages = () => Promise.reject(new TypeError('connection lost'));
+    await expect(bob.joinGroups()).rejects.toThrow('some groups could not be joined');
+    const again = await open('bob', { store: memoryStore(store.entries()), keyPackages: 0 });
+    const claimed = async (): Promise<string | undefined> =>
+      (await service.api('alice').claimKeyPackages('bob', { conversation: id })).keyPackages[0]?.keyPackage;
+    const used = await claimed();
+    await again.joinGroups();
+    expect(await claimed()).not.toBe(used);
+    expect(await honest.welcomes()).toEqual([]);
+  });
+
+  test('begins no group a second time with a Welcome for its last resort, as long as it has the secrets', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const honest = service.api('bob');
+      const store = memoryStore();
+      const reasons: RejoinReason[] = [];
+      const api: typeof honest = { ...honest };
+      const onRejoin: DeviceOptions['onRejoin'] = (_group, reason) => void reasons.push(reason);
+      const bob = await open('bob', { store, api, onRejoin, keyPackages: 0, updateOnJoin: false });
+      const alice = await open('alice');
+      const { id } = await alice.createGroup();
+      await alice.invite(id, 'bob');
+      const welcomes = await honest.welcomes();
+      await bob.joinGroups();
+      const { epoch } = bob.group(id);
+      await bob.group(id).send('with the first key');
+      await bob.forget(id);
+
+      // As a restored service does.
+      api.welcomes = () => Promise.resolve(welcomes);
+      await bob.joinGroups();
+      expect(reasons).toMatchObject([{ kind: 'welcome-refused', cause: { message: 'the Welcome was used before' } }]);
+      expect(bob.group(id).epoch).toBe(epoch + 1);
+      await bob.group(id).send('with another key');
+      await groupOf(alice).receive();
+      expect(texts(groupOf(alice))).toEqual(['with the first key', 'with another key']);
+
+      // The key package ends after 28 days, and a Welcome waits for 30.
+      const days = 24 * 3600 * 1000;
+      const now = Date.now();
+      vi.setSystemTime(now + 57 * days);
+      await bob.keyPackages.topUp();
+      expect(await store.keys('begun/')).toHaveLength(1);
+      vi.setSystemTime(now + 59 * days);
+      await bob.keyPackages.topUp();
+      expect(await store.keys('begun/')).toEqual([]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('refuses to invite a device that comes with another key', async () => {
     await open('bob');
     const alice = await open('alice');
@@ -569,6 +645,61 @@ describe('MlsDevice', () => {
     for (const group of [alice, bob, carol]) await group.receive();
     expect(texts(alice).at(-1)).toBe('back');
     expect(authenticators([alice, bob, carol])).toBe(1);
+  });
+
+  test.each(['leave', 'resign'] as const)('can %s although it has to join again first, at another leaf', async (go) => {
+    const devices = await gather(['alice', 'bob', 'carol', 'carol/tablet']);
+    const [alice, , carol] = groupsOf(devices);
+    if (alice === undefined || carol === undefined) throw new Error('not three');
+    // The rejoin takes the leaf that gets free here.
+    await alice.remove('bob');
+    service.corruptNextCommit = true;
+    await alice.update();
+    await carol[go]();
+    expect(carol.stuckAt).toHaveLength(1);
+    await alice.receive();
+    await alice.send('without them');
+    expect(alice.members).toEqual(go === 'leave' ? ['alice'] : ['alice', 'carol']);
+    expect(alice.hasDevice(devices[2]?.signatureKey ?? new Uint8Array())).toBe(false);
+  });
+
+  test('commits no removal of a user who left, and is a member again when the commit is made anew', async () => {
+    const honest = service.api('alice');
+    let between: (() => Promise<unknown>) | undefined;
+    const alice = await open('alice', {
+      api: {
+        ...honest,
+        members: async (...args) => {
+          const answer = await honest.members(...args);
+          const task = between;
+          between = undefined;
+          await task?.();
+          return answer;
+        },
+      },
+    });
+    const [bob, carol] = [await open('bob'), await open('carol')];
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob', 'carol');
+    for (const device of [bob, carol, alice, bob]) await device.sync();
+    await groupOf(carol).leave();
+    for (const device of [alice, bob]) await groupOf(device).receive();
+    // Bob removes carol and adds her again, while the answer is on its way to alice.
+    between = () => bob.invite(id, 'carol');
+    await groupOf(alice).commitPending();
+    expect(groupOf(alice).conflicts).toHaveLength(1);
+    await groupOf(bob).receive();
+    for (const device of [alice, bob]) expect(groupOf(device).members).toEqual(['alice', 'bob', 'carol']);
+  });
+
+  test('does not resign if it turns out to be the last device of its user', async () => {
+    const devices = await gather(['alice', 'carol', 'carol/tablet']);
+    const [alice, carol] = groupsOf(devices);
+    await alice?.removeDevice(devices[2]?.signatureKey ?? '');
+    await carol?.resign();
+    await alice?.receive();
+    expect(alice?.pendingProposals).toBe(0);
+    expect(alice?.members).toEqual(['alice', 'carol']);
   });
 
   test('joins by a Welcome that waits instead of by external commit, and so reads what was sent since', async () => {
