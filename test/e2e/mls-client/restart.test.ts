@@ -12,13 +12,18 @@ const database = useDatabase();
 const service = useService({ apis: 1, workers: 1 }, database);
 const gather = restartGroups(service);
 
+/** Alice and bob, online in one group. */
+async function pair(): Promise<[Member, Member]> {
+  const [alice, bob] = (await gather(['alice', 'bob'])).members;
+  if (alice === undefined || bob === undefined) throw new Error('two');
+  return [alice, bob];
+}
+
 /** Two members that are offline: they do what the test does, and nothing else. */
 async function offline(): Promise<[Member, Member]> {
-  const { members } = await gather(['alice', 'bob']);
-  const [alice, bob] = members;
-  if (alice === undefined || bob === undefined) throw new Error('two');
-  await Promise.all(members.map((member) => member.goOffline()));
-  return [alice, bob];
+  const both = await pair();
+  await Promise.all(both.map((member) => member.goOffline()));
+  return both;
 }
 
 async function allSettled(members: readonly Member[], texts: readonly string[]): Promise<void> {
@@ -92,9 +97,7 @@ describe('a group on a service that goes back', () => {
   });
 
   test('is noticed while a message waits for its turn: the message waits until the device has a state again', async () => {
-    const { members } = await gather(['alice', 'bob']);
-    const [alice, bob] = members;
-    if (alice === undefined || bob === undefined) throw new Error('two');
+    const [alice, bob] = await pair();
     const goBack = await remember(database());
     await alice.group().update();
     await settled([alice, bob], []);
@@ -110,9 +113,7 @@ describe('a group on a service that goes back', () => {
   });
 
   test('is noticed by a device that has not read its own commit yet', async () => {
-    const { members } = await gather(['alice', 'bob']);
-    const [alice, bob] = members;
-    if (alice === undefined || bob === undefined) throw new Error('two');
+    const [alice, bob] = await pair();
     await alice.goOffline();
     const goBack = await remember(database());
     await alice.group().update();
@@ -126,10 +127,7 @@ describe('a group on a service that goes back', () => {
   });
 
   test('is noticed by a device that has not read its own commit yet, from the commit that is in its place now', async () => {
-    const { members } = await gather(['alice', 'bob']);
-    const [alice, bob] = members;
-    if (alice === undefined || bob === undefined) throw new Error('two');
-    await Promise.all([alice.goOffline(), bob.goOffline()]);
+    const [alice, bob] = await offline();
     const goBack = await remember(database());
     await alice.group().update();
 
