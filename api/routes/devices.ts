@@ -4,11 +4,12 @@ import { DEFAULT_DEVICE } from '../../domain/ids.ts';
 import { forgetDevice, listDevices } from '../../store/device/devices.ts';
 import { removeOwnDevice } from '../../store/off-boarding/off-boardings.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
+import { learnCutOffs } from '../services/cut-offs.ts';
 import type { EraseUser } from '../services/erase-user.ts';
 import type { SeenDevices } from '../services/seen-devices.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { type OffBoardingDeps, learnCutOffs, makeOffBoardingStart } from './off-boarding.ts';
+import { type OffBoardingDeps, makeOffBoardingStart } from './off-boarding.ts';
 import { DeviceList, DeviceParams } from '../schemas/devices.ts';
 
 const tag = 'Devices';
@@ -76,7 +77,7 @@ export function deviceRoutes(
       }
       const id = await removeOwnDevice(deps.pool, { user, device });
       // Before its stream ends: its client asks why, and what it sends must not record it again.
-      if (id !== undefined) await learnCutOffs(deps);
+      if (id !== undefined) await learnCutOffs(deps.cutOffs, deps.log);
       ended(user, device);
       if (id === undefined) throw new AppError('not-found');
       await start(id, deadline);

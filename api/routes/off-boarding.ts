@@ -13,7 +13,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { UserParams } from '../schemas/admin-users.ts';
 import { OffBoarding, OffBoardingInput, OffBoardingQuery } from '../schemas/off-boarding.ts';
-import type { CutOffs } from '../services/cut-offs.ts';
+import { type CutOffs, learnCutOffs } from '../services/cut-offs.ts';
 
 export interface OffBoardingDeps {
   readonly pool: pg.Pool;
@@ -29,30 +29,25 @@ const shared = {
   params: UserParams,
 } as const;
 
-/**
- * Has the workers work on an off-boarding, and this process know of it. Neither may fail the request: the row stands, and the sweep starts
- * what Temporal did not take.
- */
+/** Has the workers work on an off-boarding. This may not fail the request: the row stands, and the sweep starts what Temporal did not take. */
 export function makeOffBoardingStart(
-  deps: Omit<OffBoardingDeps, 'pool'>,
+  deps: Pick<OffBoardingDeps, 'offBoardingRuns' | 'log'>,
 ): (id: number, deadline: number) => Promise<void> {
   return async (id, deadline) => {
-    await learnCutOffs(deps);
     await deps.offBoardingRuns.startNow(id, deadline).catch((error: unknown) => {
       deps.log.warn({ err: error, offBoarding: id }, 'the workflow of an off-boarding was not started: the sweep will');
     });
   };
 }
 
-/** Has this process know of a cut-off from now on. If it cannot read it, its next look does. */
-export async function learnCutOffs({ cutOffs, log }: Pick<OffBoardingDeps, 'cutOffs' | 'log'>): Promise<void> {
-  await cutOffs.look().catch((error: unknown) => log.warn({ err: error }, 'cut-offs not read'));
-}
-
 /** Routes by which operators remove users and devices from everywhere (docs/how-to/off-boarding.md). */
 export function offBoardingRoutes(deps: OffBoardingDeps): Route[] {
-  const { pool } = deps;
-  const start = makeOffBoardingStart(deps);
+  const { pool, cutOffs, log } = deps;
+  const startRun = makeOffBoardingStart(deps);
+  const start = async (id: number, deadline: number): Promise<void> => {
+    await learnCutOffs(cutOffs, log);
+    await startRun(id, deadline);
+  };
   const read = async (user: string, device: string): Promise<z.output<typeof OffBoarding>> => {
     const found = await readOffBoarding(pool, user, device);
     if (found === undefined) throw new AppError('not-found', 'There is no off-boarding of this user or device');

@@ -69,11 +69,14 @@ export function makeCutOffs(pool: pg.Pool): CutOffs {
   };
 }
 
+/** Has this process know of what has changed until now. If it cannot read that, a later look does. */
+export async function learnCutOffs(cutOffs: Pick<CutOffs, 'look'>, log: Logger): Promise<void> {
+  await cutOffs.look().catch((error: unknown) => log.debug({ err: error }, 'cut-offs not read'));
+}
+
 /** Looks regularly. @returns ends it */
 export function watchCutOffs(cutOffs: CutOffs, log: Logger): () => void {
-  const timer = setInterval(() => {
-    cutOffs.look().catch((error: unknown) => log.debug({ err: error }, 'cut-offs not read'));
-  }, EVERY_MS);
+  const timer = setInterval(() => void learnCutOffs(cutOffs, log), EVERY_MS);
   return () => clearInterval(timer);
 }
 

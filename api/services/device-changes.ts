@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { DeviceName } from '../../store/key-package/key-packages.ts';
 import type { StreamHub } from '../../streams/hub.ts';
-import type { CutOffs } from './cut-offs.ts';
+import { type CutOffs, learnCutOffs } from './cut-offs.ts';
 import type { SeenDevices } from './seen-devices.ts';
 
 /** What hears of changes of a device. */
@@ -20,7 +20,7 @@ export async function deviceChanged(
   { cutOffs, seen, streams, log }: DeviceChangeDeps,
   device: DeviceName,
 ): Promise<void> {
-  await cutOffs.look().catch((error: unknown) => log.debug({ err: error }, 'cut-offs not read'));
+  await learnCutOffs(cutOffs, log);
   seen.forget(device);
   streams.wakeDevice(device);
 }
